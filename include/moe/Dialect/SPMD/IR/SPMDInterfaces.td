@@ -1,0 +1,38 @@
+//===- SPMDInterfaces.td - What the passes ask of an operation -*- tablegen -*-===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_DIALECT_SPMD_IR_SPMDINTERFACES_TD
+#define MOE_DIALECT_SPMD_IR_SPMDINTERFACES_TD
+
+include "mlir/IR/OpBase.td"
+
+def SPMD_PlacementOpInterface : OpInterface<"PlacementOpInterface"> {
+  let cppNamespace = "::moe::spmd";
+  let description = [{
+    How placements pass through an operation. Attach it as an external model to
+    operations of other dialects. An operation on placed tensors without it is an
+    error (R6), never silently replicated.
+  }];
+  let methods = [
+    InterfaceMethod<[{
+      The factors of the operation's dimensions and the operands it is linear in.
+      Operations that state or move placements have none.
+    }], "::moe::spmd::PlacementRule", "getPlacementRule", (ins), [{}], [{
+      return {};
+    }]>,
+    InterfaceMethod<[{
+      The placements of the results on leaf axis `axis` of the mesh, given those
+      of the operands. Operands are never `?` here. The default applies
+      `getPlacementRule`.
+    }], "::moe::spmd::Transfer", "transferPlacements",
+    (ins "unsigned":$axis,
+         "::llvm::ArrayRef<::moe::spmd::Placement>":$operands), [{}], [{
+      return ::moe::spmd::applyPlacementRule($_op.getPlacementRule(), operands);
+    }]>,
+  ];
+}
+
+#endif // MOE_DIALECT_SPMD_IR_SPMDINTERFACES_TD

@@ -1,0 +1,287 @@
+//===- SPMDOps.td - Claims, conversions, boundaries --------*- tablegen -*-===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_DIALECT_SPMD_IR_SPMDOPS_TD
+#define MOE_DIALECT_SPMD_IR_SPMDOPS_TD
+
+include "moe/Dialect/SPMD/IR/SPMDTypes.td"
+include "moe/Dialect/SPMD/IR/SPMDInterfaces.td"
+include "moe/AutoDiff/AutoDiffInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class SPMD_Op<string mnemonic, list<Trait> traits = []>
+    : Op<SPMD_Dialect, mnemonic,
+         [Pure,
+          DeclareOpInterfaceMethods<SPMD_PlacementOpInterface,
+                                    ["transferPlacements"]>] # traits>;
+
+/// An operation from one placed tensor to the same global tensor, placed
+/// otherwise.
+class SPMD_PlacingOp<string mnemonic, list<Trait> traits = []>
+    : SPMD_Op<mnemonic,
+        [DeclareOpInterfaceMethods<DifferentiableOpInterface>] # traits> {
+  let arguments = (ins SPMD_AnyTensor:$input, OptionalAttr<StrAttr>:$site);
+  let results = (outs SPMD_AnyTensor:$result);
+  let assemblyFormat = [{
+    $input (`at` $site^)? attr-dict `:` qualified(type($input)) `->` qualified(type($result))
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Conversion and claim
+//===----------------------------------------------------------------------===//
+
+def SPMD_RedistributeOp : SPMD_PlacingOp<"redistribute"> {
+  let summary = "conversion: the same global value, placed otherwise";
+  let description = [{
+    Moves what data it has to. On the global function it is the identity, and if
+    its operand has the meaning of its type, so has its result.
+
+    An axis that is `?` in the result keeps the operand's placement. Where the
+    placements of an axis are equal nothing moves. What the others cost:
+
+    | from, to | what happens |
+    |---|---|
+    | partial, replicate | all-reduce |
+    | partial, shard | reduce-scatter |
+    | shard, replicate | all-gather |
+    | shard, other shard | all-to-all |
+    | replicate, shard | local slice |
+    | replicate, partial<sum> | zeros on all ranks but the first |
+    | shard, partial<sum> | local padding with zeros |
+
+    Law: `redistribute(redistribute(x : A -> B) : B -> C) = redistribute(x : A -> C)`.
+
+    Its derivative converts the cotangent to what a conversion hands back for
+    nothing: from replicate to partial, from partial to replicate, a cut to
+    itself.
+
+    Constraints:
+    - (C1) shape, element type and mesh are the operand's;
+    - (C2) the result is not ragged where the operand is not: only
+      `moe.dispatch` cuts rows by expert;
+    - (C3) a Partial result of a kind other than sum has a Partial operand of
+      the same kind.
+
+    Example:
+    ```mlir
+    %1 = spmd.redistribute %0
+        : !spmd.tensor<32x64xf32, #mesh, tp: partial<sum>>
+        -> !spmd.tensor<32x64xf32, #mesh, tp: shard<0>>
+    ```
+  }];
+}
+
+def SPMD_ClaimOp : SPMD_PlacingOp<"claim"> {
+  let summary = "claim: what the writer believes of a value";
+  let description = [{
+    Says that the local values of the operand have the meaning of the result
+    type. Moves nothing: locally the identity. It is a barrier: no pass changes
+    the local values of its operand or moves a reduction across it.
+    `spmd-verify-gradients` refuses a claim that is false (G1 to G4) and goes on
+    with what it claims.
+
+    Law: for a true claim, `claim(x) = x`.
+
+    Constraint:
+    - (C1) shape, element type and mesh are the operand's.
+
+    Example:
+    ```mlir
+    %1 = spmd.claim %0
+        : !spmd.tensor<32x64xf32, #mesh, tp: ?>
+        -> !spmd.tensor<32x64xf32, #mesh, tp: partial<sum>>
+    ```
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Boundaries of the forward program
+//===----------------------------------------------------------------------===//
+
+def SPMD_BoundaryOp : SPMD_Op<"boundary",
+    [DeclareOpInterfaceMethods<DifferentiableOpInterface>]> {
+  let summary = "what is believed, or done, about a value and its cotangent";
+  let description = [{
+    Stands on one use of a value, where a framework's code states placements. The
+    result type claims the placement of the value itself (an axis that is `?`
+    claims nothing). For the cotangent it says one of
+
+    - `grad claims <P>`: it is believed to lie as P (DTensor's
+      `to_local(grad_placements=P)`). The backward program gets a `spmd.claim`.
+    - `grad converts <P>`: it is converted to P from what it is believed to be
+      (DTensor's `from_local(P)`). The backward program gets a
+      `spmd.redistribute`; with `<>`, replicate on every axis, this reduces a
+      Partial cotangent and leaves a replicated one alone.
+
+    Law: forward, for a true claim, `boundary(x) = x`.
+
+    Constraints:
+    - (C1) shape, element type and mesh are the operand's;
+    - (B1) the axes named exist in the mesh.
+
+    Example:
+    ```mlir
+    // Believed replicated; the value is the router's logits.
+    %1 = spmd.boundary %0 grad claims <>
+        : !spmd.tensor<32x8xf32, #mesh, tp: ?>
+        -> !spmd.tensor<32x8xf32, #mesh>
+    ```
+  }];
+  let arguments = (ins SPMD_AnyTensor:$input, UnitAttr:$converts,
+                       SPMD_PlacementsAttr:$grad,
+                       OptionalAttr<StrAttr>:$site);
+  let results = (outs SPMD_AnyTensor:$result);
+  let assemblyFormat = [{
+    $input `grad` (`converts` $converts^) : (`claims`)? custom<Placements>($grad)
+    (`at` $site^)? attr-dict `:` qualified(type($input)) `->` qualified(type($result))
+  }];
+  let hasVerifier = 1;
+}
+
+def SPMD_GradAllReduceOp : SPMD_Op<"grad_all_reduce",
+    [DeclareOpInterfaceMethods<DifferentiableOpInterface>]> {
+  let summary = "identity forward, all-reduce backward";
+  let description = [{
+    The plain form of a boundary that reduces: the cotangent is summed over
+    `axes`, whatever it was. Summing one that is not Partial multiplies it by the
+    number of ranks: `spmd-verify-gradients` refuses that (G6).
+
+    Constraints:
+    - (C1) the result type is the operand's, or `?`;
+    - (B1) the axes named exist in the mesh.
+
+    Example:
+    ```mlir
+    %1 = spmd.grad_all_reduce %0 over ["tp"]
+        : !spmd.tensor<32x2xf32, #mesh> -> !spmd.tensor<32x2xf32, #mesh>
+    ```
+  }];
+  let arguments = (ins SPMD_AnyTensor:$input, StrArrayAttr:$axes,
+                       OptionalAttr<StrAttr>:$site);
+  let results = (outs SPMD_AnyTensor:$result);
+  let assemblyFormat = [{
+    $input `over` $axes (`at` $site^)? attr-dict `:` qualified(type($input)) `->`
+    qualified(type($result))
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Collectives
+//===----------------------------------------------------------------------===//
+
+class SPMD_CollectiveOp<string mnemonic>
+    : SPMD_Op<mnemonic,
+        [DeclareOpInterfaceMethods<DifferentiableOpInterface>]> {
+  let hasVerifier = 1;
+  let results = (outs SPMD_AnyTensor:$result);
+}
+
+def SPMD_AllReduceOp : SPMD_CollectiveOp<"all_reduce"> {
+  let summary = "sums over mesh axes, whatever the operand is believed to be";
+  let description = [{
+    Every rank gets the sum of the local values along `axes`. Unlike a
+    conversion it does not look at the operand's placement: the sum of a
+    replicated value is that value times the number of ranks, which
+    `spmd-verify-gradients` refuses (G6).
+
+    Law: `all_reduce(x : partial<sum>) = redistribute(x : partial<sum> -> replicate)`.
+
+    Constraints:
+    - (C1) shape, element type and mesh are the operand's;
+    - (B1) the axes named exist in the mesh;
+    - (L1) the result is replicate on `axes`, and elsewhere as the operand.
+
+    Example:
+    ```mlir
+    %1 = spmd.all_reduce %0 over ["tp"]
+        : !spmd.tensor<8x64xf32, #mesh, tp: partial<sum>>
+        -> !spmd.tensor<8x64xf32, #mesh>
+    ```
+  }];
+  let arguments = (ins SPMD_AnyTensor:$input, StrArrayAttr:$axes,
+                       OptionalAttr<StrAttr>:$site);
+  let assemblyFormat = [{
+    $input `over` $axes (`at` $site^)? attr-dict `:` qualified(type($input)) `->`
+    qualified(type($result))
+  }];
+}
+
+def SPMD_AllGatherOp : SPMD_CollectiveOp<"all_gather"> {
+  let summary = "concatenates the shards along a dimension on every rank";
+  let description = [{
+    Law: `all_gather(x, d) = redistribute(x : shard<d> -> replicate)`.
+
+    Constraints:
+    - (C1) shape, element type and mesh are the operand's;
+    - (B1) the axis exists in the mesh;
+    - (L2) the operand is `shard<d>` or `?` on it, the result replicate.
+
+    Example:
+    ```mlir
+    %1 = spmd.all_gather %0 over "tp" dim 1
+        : !spmd.tensor<2x16x64xf32, #mesh, tp: shard<1>>
+        -> !spmd.tensor<2x16x64xf32, #mesh>
+    ```
+  }];
+  let arguments = (ins SPMD_AnyTensor:$input, StrAttr:$axis, I64Attr:$dim);
+  let assemblyFormat = [{
+    $input `over` $axis `dim` $dim attr-dict `:` qualified(type($input)) `->` qualified(type($result))
+  }];
+}
+
+def SPMD_ReduceScatterOp : SPMD_CollectiveOp<"reduce_scatter"> {
+  let summary = "sums over a mesh axis and keeps one shard on each rank";
+  let description = [{
+    Law: `reduce_scatter(x, d) = redistribute(x : partial<sum> -> shard<d>)`.
+    As `spmd.all_reduce` it sums whatever it is given.
+
+    Constraints:
+    - (C1) shape, element type and mesh are the operand's;
+    - (B1) the axis exists in the mesh;
+    - (L3) the result is `shard<d>` on it, and d exists.
+
+    Example:
+    ```mlir
+    %1 = spmd.reduce_scatter %0 over "tp" dim 1
+        : !spmd.tensor<2x16x64xf32, #mesh, tp: partial<sum>>
+        -> !spmd.tensor<2x16x64xf32, #mesh, tp: shard<1>>
+    ```
+  }];
+  let arguments = (ins SPMD_AnyTensor:$input, StrAttr:$axis, I64Attr:$dim);
+  let assemblyFormat = [{
+    $input `over` $axis `dim` $dim attr-dict `:` qualified(type($input)) `->` qualified(type($result))
+  }];
+}
+
+def SPMD_AllToAllOp : SPMD_CollectiveOp<"all_to_all"> {
+  let summary = "cuts another dimension instead";
+  let description = [{
+    Law: `all_to_all(x, a, b) = redistribute(x : shard<a> -> shard<b>)`.
+
+    Constraints:
+    - (C1) shape, element type and mesh are the operand's;
+    - (B1) the axis exists in the mesh;
+    - (L4) the operand is `shard<from>` or `?` on it, the result `shard<to>`.
+
+    Example:
+    ```mlir
+    %1 = spmd.all_to_all %0 over "tp" from 0 to 1
+        : !spmd.tensor<32x64xf32, #mesh, tp: shard<0>>
+        -> !spmd.tensor<32x64xf32, #mesh, tp: shard<1>>
+    ```
+  }];
+  let arguments = (ins SPMD_AnyTensor:$input, StrAttr:$axis, I64Attr:$from,
+                       I64Attr:$to);
+  let assemblyFormat = [{
+    $input `over` $axis `from` $from `to` $to attr-dict `:` qualified(type($input)) `->`
+    qualified(type($result))
+  }];
+}
+
+#endif // MOE_DIALECT_SPMD_IR_SPMDOPS_TD

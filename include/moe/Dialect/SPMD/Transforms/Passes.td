@@ -1,0 +1,65 @@
+//===- Passes.td - Inference and verification of placements -*- tablegen -*-==//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_DIALECT_SPMD_TRANSFORMS_PASSES_TD
+#define MOE_DIALECT_SPMD_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def InferPlacements : Pass<"spmd-infer-placements", "::mlir::func::FuncOp"> {
+  let summary = "fill in the placements that are not given";
+  let description = [{
+    Replaces every `?` of a function by what the operations' rules give, one mesh
+    axis at a time, in one sweep from arguments to results. Placements of
+    arguments have to be given. A placement that is given stays; whether it is
+    true is for `spmd-verify-gradients` to say. So the types that this pass
+    leaves are what the program's author believes: a claim is taken at its word,
+    and a sum in which a replicated term met a partial one is typed
+    `partial<sum>`.
+
+    Input:
+    ```mlir
+    %h = moe.einsum "td,df->tf" %x, %w
+        : (!spmd.tensor<8x4xf32, #mesh, tp: shard<1>>,
+           !spmd.tensor<4x6xf32, #mesh, tp: shard<0>>)
+        -> !spmd.tensor<8x6xf32, #mesh, tp: ?>
+    ```
+    Output: the result is `tp: partial<sum>`, for each rank sums over its part of
+    `d` only.
+
+    Where a rule forbids what the operands are (labels R1 to R6 and I1 in
+    docs/Diagnostics.md) the error says so, unless the operands follow from a
+    claim that contradicts them: the claim is the fault then, and the verifier
+    reports it.
+  }];
+}
+
+def VerifyGradients : Pass<"spmd-verify-gradients", "::mlir::func::FuncOp"> {
+  let summary = "refuse claims and types that are not true, with the reason";
+  let description = [{
+    Recomputes the truth of every placement from the operations, a claim being
+    the identity, and compares it with what is believed:
+
+    - a claim whose operand does not lie as claimed (G1: a reduction is missing;
+      G2: one too many; G3: wrong dimension; G4: wrong kind of reduction);
+    - a conversion or a result fed with a sum in which a replicated term met a
+      partial one (G5), which has no meaning under any placement;
+    - a collective that sums what is not partial (G6);
+    - an operation typed otherwise than its rule gives (T1), or for which the
+      rule allows nothing (R1 to R6).
+
+    After an error the pass goes on with what is believed, so that one false
+    claim is one error, and the error lists the function's results that it
+    reaches. Notes are the witness: where the value became Partial or was already
+    reduced, and every step from there to the claim. `help:` names repairs that
+    were tried: with them the claim is true and no other error appears.
+
+    A function that `moe-differentiate` has made a joint function of is checked
+    there only. Changes nothing.
+  }];
+}
+
+#endif // MOE_DIALECT_SPMD_TRANSFORMS_PASSES_TD

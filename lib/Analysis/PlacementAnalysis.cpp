@@ -1,0 +1,222 @@
+//===- PlacementAnalysis.cpp - The truth about placements -----------------===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe/Analysis/PlacementAnalysis.h"
+
+using namespace mlir;
+using namespace moe::spmd;
+
+static PlacedTensorType placedType(Value value) {
+  return dyn_cast<PlacedTensorType>(value.getType());
+}
+
+/// What follows from a false claim is one error with it. A claim further on,
+/// and a collective that sums, are statements of their own.
+static bool isConsequence(StringRef label) {
+  return label.starts_with("R") || label == "G5" || label == "T1";
+}
+
+/// The label of a claim that `truth` contradicts.
+static StringRef claimLabel(Placement truth, Placement claimed) {
+  if (truth.isCut() ||
+      (claimed.isCut() && !truth.isPartial() && !truth.isMixed()))
+    return "G3";
+  if (claimed.isPartial() && truth.isPartial())
+    return "G4";
+  return claimed.isPartial() ? "G2" : "G1";
+}
+
+PlacementAnalysis::PlacementAnalysis(func::FuncOp function,
+                                     const Repair *repair)
+    : function(function), repair(repair) {
+  for (BlockArgument argument : function.getArguments())
+    if (PlacedTensorType type = placedType(argument)) {
+      auto &list = derivations[argument];
+      for (Placement placement : type.getPlacements())
+        list.push_back({placement, TransferStep::Stated, {}});
+    }
+  for (Operation &op : function.getBody().front())
+    visit(&op);
+}
+
+const Derivation &PlacementAnalysis::get(Value value, unsigned axis) const {
+  return derivations.find(value)->second[axis];
+}
+
+bool PlacementAnalysis::isTainted(Operation *op) const {
+  return llvm::any_of(op->getOperands(),
+                      [&](Value v) { return taints.contains(v); });
+}
+
+void PlacementAnalysis::record(Finding finding) {
+  if (isConsequence(finding.label) && isTainted(finding.op))
+    return;
+  unsigned index = findings.size();
+  findings.push_back(std::move(finding));
+  for (Value result : findings.back().op->getResults())
+    taints[result].insert(index);
+}
+
+/// Rows of two dispatches are cut at different places, which no placement says.
+void PlacementAnalysis::checkRows(Operation *op) {
+  PlacementRule rule = cast<PlacementOpInterface>(op).getPlacementRule();
+  Value named;
+  if (rule.cutsOperand >= 0)
+    named = op->getOperand(rule.cutsOperand);
+  for (Value operand : op->getOperands()) {
+    Value cut = cuts.lookup(operand);
+    if (!cut)
+      continue;
+    if (named && cut != named) {
+      Finding finding;
+      finding.op = op;
+      finding.value = operand;
+      finding.label = "R4";
+      finding.reason = "its rows are cut by other expert numbers than those it "
+                       "meets here";
+      for (auto [axis, derivation] : llvm::enumerate(derivations[operand]))
+        if (derivation.placement.isRagged())
+          finding.axis = axis;
+      finding.truth = get(operand, finding.axis).placement;
+      record(std::move(finding));
+      return;
+    }
+    named = cut;
+  }
+  for (Value result : op->getResults())
+    if (named && placedType(result) &&
+        llvm::any_of(derivations[result], [](const Derivation &d) {
+          return d.placement.isRagged();
+        }))
+      cuts[result] = named;
+}
+
+void PlacementAnalysis::visitAxis(Operation *op, unsigned axis) {
+  SmallVector<Placement> operands;
+  for (Value operand : op->getOperands())
+    operands.push_back(get(operand, axis).placement);
+  Transfer transfer =
+      cast<PlacementOpInterface>(op).transferPlacements(axis, operands);
+
+  bool isClaim = isa<ClaimOp, BoundaryOp>(op);
+  if (isClaim && repair && repair->op == op && repair->axis == axis) {
+    // Converted first, or claimed to be what it is.
+    transfer.results = {repair->moves ? repair->placement : operands[0]};
+    operands[0] = transfer.results[0];
+  } else if (repair && repair->op == op && repair->axis == axis) {
+    transfer.ok = true;
+    transfer.results = {repair->placement};
+    transfer.step = TransferStep::Carried;
+  }
+  numClaims += isClaim;
+
+  Finding finding;
+  finding.op = op;
+  finding.axis = axis;
+  if (!transfer.ok) {
+    finding.value = op->getOperand(std::max(transfer.operand, 0));
+    finding.label = transfer.label;
+    finding.reason = transfer.reason;
+    finding.truth = operands[std::max(transfer.operand, 0)];
+    record(finding);
+  }
+  for (auto [i, result] : llvm::enumerate(op->getResults())) {
+    Placement believed = placedType(result).getPlacements()[axis];
+    Derivation derivation{believed, transfer.step, {}};
+    if (transfer.operand >= 0)
+      derivation.from = op->getOperand(transfer.operand);
+    if (transfer.ok) {
+      Placement truth = transfer.results[i];
+      derivation.placement = truth;
+      if (isClaim && truth != operands[0]) {
+        finding.value = op->getOperand(0);
+        finding.label = claimLabel(operands[0], truth);
+        finding.truth = operands[0];
+        finding.believed = truth;
+        record(finding);
+      } else if (truth != believed && !repair &&
+                 !(truth.isMixed() && believed == Placement::partial())) {
+        // A sum without meaning is reported where something relies on it.
+        finding.value = result;
+        finding.label = "T1";
+        finding.truth = truth;
+        finding.believed = believed;
+        record(finding);
+        derivation.placement = believed;
+      }
+    } else if (repair) {
+      derivation.placement = transfer.results.empty() ? Placement::replicate()
+                                                      : transfer.results[i];
+    }
+    derivations[result].push_back(derivation);
+  }
+}
+
+void PlacementAnalysis::visitReturn(func::ReturnOp op) {
+  for (auto [i, value] : llvm::enumerate(op.getOperands())) {
+    PlacedTensorType type = placedType(value);
+    if (!type)
+      continue;
+    for (auto [axis, meshAxis] :
+         llvm::enumerate(type.getMesh().getLeafAxes())) {
+      const Derivation &derivation = get(value, axis);
+      if (meshAxis.getSize() == 1 || !derivation.placement.isMixed())
+        continue;
+      Finding finding;
+      finding.op = op;
+      finding.value = value;
+      finding.axis = axis;
+      finding.label = "G5";
+      finding.reason = "returns a sum in which a replicated term met a partial "
+                       "one, as if it were partial<sum>";
+      finding.truth = derivation.placement;
+      finding.believed = type.getPlacements()[axis];
+      finding.reaches.insert(i);
+      record(std::move(finding));
+    }
+    if (auto taint = taints.find(value); taint != taints.end())
+      for (unsigned index : taint->second)
+        findings[index].reaches.insert(i);
+  }
+}
+
+void PlacementAnalysis::visit(Operation *op) {
+  if (auto ret = dyn_cast<func::ReturnOp>(op))
+    return visitReturn(ret);
+  if (op->getNumResults() == 0 || op->getNumOperands() == 0 ||
+      !placedType(op->getResult(0)))
+    return;
+  for (Value result : op->getResults())
+    derivations.try_emplace(result);
+  // Inherited before anything new is found here.
+  for (Value operand : op->getOperands())
+    if (auto taint = taints.find(operand); taint != taints.end()) {
+      llvm::SetVector<unsigned> inherited = taint->second;
+      for (Value result : op->getResults())
+        taints[result].insert_range(inherited);
+    }
+  auto mesh = placedType(op->getOperand(0)).getMesh();
+  for (auto [axis, meshAxis] : llvm::enumerate(mesh.getLeafAxes())) {
+    if (meshAxis.getSize() > 1 && isa<PlacementOpInterface>(op)) {
+      visitAxis(op, axis);
+      continue;
+    }
+    // One rank has the value, whatever it is called.
+    for (Value result : op->getResults())
+      derivations[result].push_back({placedType(result).getPlacements()[axis],
+                                     TransferStep::Replicated,
+                                     {}});
+  }
+  if (isa<PlacementOpInterface>(op)) {
+    checkRows(op);
+    return;
+  }
+  Finding finding;
+  finding.op = op;
+  finding.value = op->getResult(0);
+  finding.label = "R6";
+  record(std::move(finding));
+}

@@ -1,0 +1,275 @@
+//===- PlacementRules.cpp - Factors and linearity of each operation -------===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The one table of this dialect. Each entry states what its operation's
+// dimensions run over and what it is linear in; the engine in
+// lib/Dialect/SPMD/IR/PlacementRule.cpp does the rest.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Equation.h"
+#include "moe/Dialect/MoE/IR/MoE.h"
+
+using namespace mlir;
+using namespace moe;
+using namespace moe::spmd;
+
+static PlacedTensorType placedType(Value value) {
+  return cast<PlacedTensorType>(value.getType());
+}
+
+//===----------------------------------------------------------------------===//
+// Contractions
+//===----------------------------------------------------------------------===//
+
+static SmallVector<DimFactor, 4>
+termFactors(PlacementRule &rule, llvm::SmallDenseMap<char, int> &factors,
+            StringRef term, bool grouped) {
+  SmallVector<DimFactor, 4> dims;
+  for (char letter : term) {
+    // Rows are grouped by expert: cutting the experts cuts the rows.
+    char key = grouped && letter == 'n' ? 'e' : letter;
+    auto [entry, fresh] = factors.try_emplace(key, -1);
+    if (fresh)
+      entry->second = rule.addFactor();
+    dims.push_back({entry->second, grouped && letter == 'n'});
+  }
+  return dims;
+}
+
+static PlacementRule contractionRule(StringRef text, bool grouped) {
+  std::string error;
+  FailureOr<Equation> equation = Equation::parse(text, error);
+  PlacementRule rule;
+  llvm::SmallDenseMap<char, int> factors;
+  rule.linearity = Linearity::Multilinear;
+  for (StringRef term : equation->operands) {
+    rule.operands.push_back(termFactors(rule, factors, term, grouped));
+    rule.linearIn.push_back(true);
+  }
+  rule.results.push_back(termFactors(rule, factors, equation->result, grouped));
+  if (grouped)
+    rule.maskedFactor = factors.lookup('e');
+  return rule;
+}
+
+PlacementRule EinsumOp::getPlacementRule() {
+  return contractionRule(getEquation(), /*grouped=*/false);
+}
+
+PlacementRule GroupedEinsumOp::getPlacementRule() {
+  PlacementRule rule = contractionRule(getEquation(), /*grouped=*/true);
+  rule.operands.push_back({DimFactor{}});
+  rule.linearIn.push_back(false);
+  return rule;
+}
+
+//===----------------------------------------------------------------------===//
+// Element-wise
+//===----------------------------------------------------------------------===//
+
+/// One factor per dimension, shared by operands and result. The last one is
+/// needed whole by softmax and its kind.
+static PlacementRule elementwiseRule(Operation *op, Linearity linearity,
+                                     ArrayRef<bool> linearIn = {},
+                                     bool wholeLastDim = false) {
+  PlacementRule rule;
+  rule.linearity = linearity;
+  rule.linearIn.assign(linearIn.begin(), linearIn.end());
+  int64_t rank = placedType(op->getResult(0)).getRank();
+  SmallVector<DimFactor, 4> dims;
+  for (int64_t i = 0; i < rank; ++i)
+    dims.push_back({static_cast<int>(
+        rule.addFactor(wholeLastDim && i + 1 == rank ? FactorRole::Whole
+                                                     : FactorRole::Free))});
+  // Rows cut by expert stay so: a dimension has one form throughout.
+  for (Value operand : op->getOperands())
+    for (Placement placement : placedType(operand).getPlacements())
+      if (placement.isRagged())
+        dims[placement.dim].rows = true;
+  rule.operands.assign(op->getNumOperands(), dims);
+  rule.results.push_back(dims);
+  return rule;
+}
+
+PlacementRule AddOp::getPlacementRule() {
+  return elementwiseRule(*this, Linearity::Additive);
+}
+PlacementRule SubOp::getPlacementRule() {
+  return elementwiseRule(*this, Linearity::Additive);
+}
+PlacementRule MulOp::getPlacementRule() {
+  return elementwiseRule(*this, Linearity::Multilinear, {true, true});
+}
+PlacementRule DivOp::getPlacementRule() {
+  return elementwiseRule(*this, Linearity::Multilinear, {true, false});
+}
+PlacementRule ScaleOp::getPlacementRule() {
+  return elementwiseRule(*this, Linearity::Multilinear, {true});
+}
+PlacementRule SigmoidOp::getPlacementRule() {
+  return elementwiseRule(*this, Linearity::None);
+}
+PlacementRule SigmoidVjpOp::getPlacementRule() {
+  return elementwiseRule(*this, Linearity::Multilinear, {false, true});
+}
+PlacementRule SiluOp::getPlacementRule() {
+  return elementwiseRule(*this, Linearity::None);
+}
+PlacementRule SiluVjpOp::getPlacementRule() {
+  return elementwiseRule(*this, Linearity::Multilinear, {false, true});
+}
+PlacementRule SoftmaxOp::getPlacementRule() {
+  return elementwiseRule(*this, Linearity::None, {}, /*wholeLastDim=*/true);
+}
+PlacementRule SoftmaxVjpOp::getPlacementRule() {
+  return elementwiseRule(*this, Linearity::Multilinear, {false, true},
+                         /*wholeLastDim=*/true);
+}
+PlacementRule NormalizeOp::getPlacementRule() {
+  return elementwiseRule(*this, Linearity::None, {}, /*wholeLastDim=*/true);
+}
+PlacementRule NormalizeVjpOp::getPlacementRule() {
+  return elementwiseRule(*this, Linearity::Multilinear, {false, true},
+                         /*wholeLastDim=*/true);
+}
+PlacementRule FillLikeOp::getPlacementRule() {
+  PlacementRule rule = elementwiseRule(*this, Linearity::None);
+  rule.ignoresValues = true;
+  return rule;
+}
+
+//===----------------------------------------------------------------------===//
+// Shapes
+//===----------------------------------------------------------------------===//
+
+/// Which of batch and sequence stands for the tokens' factor. The cut of a
+/// batch folds to a chunk of the tokens if all chunks are equal; that of a
+/// sequence if there is one batch.
+static PlacementRule foldingRule(PlacedTensorType unfolded,
+                                 PlacedTensorType cut, int64_t rank,
+                                 bool fold) {
+  PlacementRule rule;
+  rule.linearity = Linearity::Multilinear;
+  rule.linearIn = {true};
+  rule.movesData = true;
+  int64_t ranks = 1;
+  for (auto [axis, placement] :
+       llvm::zip(cut.getMesh().getLeafAxes(), cut.getPlacements()))
+    if (placement == Placement::shard(0))
+      ranks *= axis.getSize();
+  bool sequence = unfolded.getDimSize(0) == 1;
+  bool even = unfolded.getDimSize(0) % ranks == 0;
+  int tokens =
+      rule.addFactor(sequence || even ? FactorRole::Free : FactorRole::Whole);
+  int other = rule.addFactor(FactorRole::Whole);
+  SmallVector<DimFactor, 4> folded{{tokens}};
+  SmallVector<DimFactor, 4> apart;
+  if (sequence)
+    apart = {{other}, {tokens}};
+  else
+    apart = {{tokens}, {other}};
+  for (int64_t i = 2; i < rank; ++i) {
+    int factor = rule.addFactor();
+    folded.push_back({factor});
+    apart.push_back({factor});
+  }
+  rule.operands.push_back(fold ? apart : folded);
+  rule.results.push_back(fold ? folded : apart);
+  return rule;
+}
+
+PlacementRule FoldOp::getPlacementRule() {
+  PlacedTensorType input = placedType(getInput());
+  return foldingRule(input, input, input.getRank(), /*fold=*/true);
+}
+
+PlacementRule UnfoldOp::getPlacementRule() {
+  PlacedTensorType result = placedType(getResult());
+  return foldingRule(result, placedType(getInput()), result.getRank(),
+                     /*fold=*/false);
+}
+
+//===----------------------------------------------------------------------===//
+// Routing
+//===----------------------------------------------------------------------===//
+
+/// Factors of tokens and experts; K is needed whole everywhere.
+namespace {
+struct RoutingRule : PlacementRule {
+  int tokens = static_cast<int>(addFactor());
+  int whole = static_cast<int>(addFactor(FactorRole::Whole));
+
+  explicit RoutingRule(std::initializer_list<bool> linear) {
+    linearity = Linearity::Multilinear;
+    linearIn.assign(linear.begin(), linear.end());
+    movesData = true;
+  }
+};
+} // namespace
+
+PlacementRule TopKOp::getPlacementRule() {
+  RoutingRule rule({false, false});
+  rule.operands.push_back({{rule.tokens}, {rule.whole}});
+  if (getBias())
+    rule.operands.push_back({{rule.whole}});
+  rule.results.push_back({{rule.tokens}, {rule.whole}});
+  return rule;
+}
+
+PlacementRule GatherOp::getPlacementRule() {
+  RoutingRule rule({true, false});
+  rule.operands.assign(2, {{rule.tokens}, {rule.whole}});
+  rule.results.push_back({{rule.tokens}, {rule.whole}});
+  return rule;
+}
+
+PlacementRule ScatterOp::getPlacementRule() {
+  RoutingRule rule({true, false});
+  // Two slots of a token may name one expert, whose numbers then add.
+  rule.movesData = false;
+  rule.operands.assign(2, {{rule.tokens}, {rule.whole}});
+  rule.results.push_back({{rule.tokens}, {rule.whole}});
+  return rule;
+}
+
+PlacementRule CountOp::getPlacementRule() {
+  RoutingRule rule({false});
+  rule.operands.push_back({{rule.tokens}, {rule.whole}});
+  rule.results.push_back({{rule.whole}});
+  return rule;
+}
+
+/// Rows share the factor of tokens: tokens that are cut send their rows to the
+/// ranks of their experts.
+static PlacementRule rowsRule(bool toRows, bool hasColumns) {
+  RoutingRule rule({true, false});
+  rule.cutsOperand = 1;
+  int columns = hasColumns ? static_cast<int>(rule.addFactor()) : rule.whole;
+  SmallVector<DimFactor, 4> byToken{{rule.tokens}, {columns}};
+  SmallVector<DimFactor, 4> byRow{{rule.tokens, /*rows=*/true}};
+  if (hasColumns)
+    byRow.push_back({columns});
+  rule.operands.push_back(toRows ? byToken : byRow);
+  rule.operands.push_back({{rule.tokens}, {rule.whole}});
+  rule.results.push_back(toRows ? byRow : byToken);
+  return rule;
+}
+
+PlacementRule DispatchOp::getPlacementRule() {
+  return rowsRule(/*toRows=*/true, /*hasColumns=*/true);
+}
+PlacementRule CombineOp::getPlacementRule() {
+  PlacementRule rule = rowsRule(/*toRows=*/false, /*hasColumns=*/true);
+  rule.movesData = false;
+  return rule;
+}
+PlacementRule PermuteOp::getPlacementRule() {
+  return rowsRule(/*toRows=*/true, /*hasColumns=*/false);
+}
+PlacementRule UnpermuteOp::getPlacementRule() {
+  return rowsRule(/*toRows=*/false, /*hasColumns=*/false);
+}

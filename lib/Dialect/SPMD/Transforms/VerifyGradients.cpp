@@ -1,0 +1,44 @@
+//===- VerifyGradients.cpp - Refuse what is not true ----------------------===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "mlir/IR/SymbolTable.h"
+#include "moe/Analysis/PlacementAnalysis.h"
+#include "moe/Dialect/SPMD/Transforms/Passes.h"
+
+namespace moe::spmd {
+#define GEN_PASS_DEF_VERIFYGRADIENTS
+#include "moe/Dialect/SPMD/Transforms/Passes.h.inc"
+} // namespace moe::spmd
+
+using namespace mlir;
+using namespace moe::spmd;
+
+namespace {
+
+struct VerifyGradientsPass
+    : moe::spmd::impl::VerifyGradientsBase<VerifyGradientsPass> {
+  void runOnOperation() override {
+    func::FuncOp function = getOperation();
+    markAllAnalysesPreserved();
+    if (function.isDeclaration() || function->hasAttr(SPMDDialect::kVjpAttr))
+      return;
+    for (Operation &op : function.getBody().front())
+      for (Value value : llvm::concat<Value>(op.getOperands(), op.getResults()))
+        if (auto type = dyn_cast<PlacedTensorType>(value.getType()))
+          if (type.hasUnknownPlacement()) {
+            op.emitError("[I2] a placement is not known yet; help: run "
+                         "spmd-infer-placements first");
+            return signalPassFailure();
+          }
+    PlacementAnalysis analysis(function);
+    for (const Finding &finding : analysis.getFindings())
+      emitFinding(analysis, function, finding);
+    if (!analysis.getFindings().empty())
+      signalPassFailure();
+  }
+};
+
+} // namespace
