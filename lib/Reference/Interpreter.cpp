@@ -1,0 +1,512 @@
+//===- Interpreter.cpp - Runs a function on simulated ranks ---------------===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe/Reference/Interpreter.h"
+#include "moe/Dialect/MoE/IR/MoE.h"
+#include "moe/Reference/Kernels.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include <numeric>
+
+using namespace moe;
+using namespace moe::reference;
+using llvm::ArrayRef;
+using llvm::SmallVector;
+using llvm::StringRef;
+using mlir::failure;
+using mlir::FailureOr;
+using moe::spmd::PlacedTensorType;
+using moe::spmd::Placement;
+
+static PlacedTensorType typeOf(mlir::Value value) {
+  return llvm::cast<PlacedTensorType>(value.getType());
+}
+
+static int64_t elementBytes(PlacedTensorType type) {
+  return (type.getElementType().getIntOrFloatBitWidth() + 7) / 8;
+}
+
+FailureOr<spmd::MeshAttr> reference::getMesh(mlir::func::FuncOp function) {
+  if (!llvm::hasSingleElement(function.getBody()))
+    return function.emitError("the reference runs functions of one block only");
+  spmd::MeshAttr mesh;
+  int64_t elements = 0;
+  auto visit = [&](mlir::Value value) -> mlir::LogicalResult {
+    // Values of another type have an operation that the interpreter refuses.
+    auto type = llvm::dyn_cast<PlacedTensorType>(value.getType());
+    if (!type)
+      return mlir::success();
+    if (mesh && type.getMesh() != mesh)
+      return mlir::emitError(value.getLoc())
+             << "this value lies on another mesh than those before: "
+             << type.getMesh() << " and " << mesh;
+    mesh = type.getMesh();
+    constexpr int64_t limit = int64_t(1) << 30;
+    int64_t size = 1;
+    for (int64_t dim : type.getShape()) {
+      if (dim < 0 || (dim && size > limit / dim))
+        return mlir::emitError(value.getLoc())
+               << "this value is too large for the reference: " << type;
+      size *= dim;
+    }
+    elements += size;
+    if (elements > limit)
+      return mlir::emitError(value.getLoc())
+             << "the values up to here are too large for the reference: "
+             << elements << " elements, " << limit << " are possible";
+    return mlir::success();
+  };
+  for (mlir::BlockArgument argument : function.getArguments()) {
+    if (!llvm::isa<PlacedTensorType>(argument.getType()))
+      return mlir::emitError(argument.getLoc())
+             << "argument #" << argument.getArgNumber()
+             << " is no placed tensor";
+    if (mlir::failed(visit(argument)))
+      return failure();
+  }
+  for (mlir::Operation &op : function.getBody().front())
+    for (mlir::Value result : op.getResults())
+      if (mlir::failed(visit(result)))
+        return failure();
+  if (!mesh)
+    return function.emitError("there is no placed tensor to take a mesh from");
+  return mesh;
+}
+
+template <typename T>
+FailureOr<std::vector<LocalValues<T>>>
+Interpreter<T>::run(mlir::func::FuncOp function,
+                    ArrayRef<LocalValues<T>> args) {
+  if (mlir::failed(getMesh(function)))
+    return failure();
+  if (args.size() != function.getNumArguments())
+    return function.emitError("got ") << args.size() << " arguments, expected "
+                                      << function.getNumArguments();
+  values.clear();
+  for (auto [argument, locals] :
+       llvm::zip_equal(function.getArguments(), args)) {
+    if (int64_t(locals.size()) != mesh.numRanks())
+      return function.emitError("argument #")
+             << argument.getArgNumber() << " has " << locals.size()
+             << " local values for " << mesh.numRanks() << " ranks";
+    bool isIndex =
+        llvm::isa<mlir::IntegerType>(typeOf(argument).getElementType());
+    for (const Value<T> &local : locals)
+      if (local.isIndex() != isIndex)
+        return function.emitError("argument #")
+               << argument.getArgNumber() << " has the wrong element type";
+    values[argument] = locals;
+  }
+
+  for (mlir::Operation &op : function.getBody().front()) {
+    if (llvm::isa<mlir::func::ReturnOp>(op)) {
+      std::vector<LocalValues<T>> results;
+      for (mlir::Value operand : op.getOperands())
+        results.push_back(values.at(operand));
+      return results;
+    }
+    std::string error;
+    Outcome outcome = evaluate(&op, error);
+    if (mlir::failed(outcome))
+      return op.emitError(error);
+    SmallVector<LocalValues<T>, 1> results = {std::move(*outcome)};
+    if (afterOp && mlir::failed(afterOp(&op, results)))
+      return failure();
+    values[op.getResult(0)] = std::move(results.front());
+  }
+  return function.emitError("the reference found no func.return");
+}
+
+template <typename T>
+auto Interpreter<T>::evaluate(mlir::Operation *op, std::string &error)
+    -> Outcome {
+  StringRef dialect = op->getName().getDialectNamespace();
+  bool known = (dialect == "spmd" || dialect == "moe") && op->isRegistered() &&
+               op->getNumResults() == 1;
+  if (!known) {
+    error = "the reference can't execute '" +
+            op->getName().getStringRef().str() + "'";
+    return failure();
+  }
+  for (mlir::Value operand : op->getOperands())
+    if (!values.contains(operand)) {
+      error = "an operand of '" + op->getName().getStringRef().str() +
+              "' has no value in the reference";
+      return failure();
+    }
+  if (dialect == "spmd")
+    return evaluatePlacing(op, error);
+  if (llvm::isa<DispatchOp, CombineOp, PermuteOp, UnpermuteOp>(op))
+    return evaluateRows(op, error);
+  LocalValues<T> results;
+  for (int64_t rank = 0; rank < mesh.numRanks(); ++rank) {
+    FailureOr<Value<T>> result = evaluateOnRank(op, rank, error);
+    if (mlir::failed(result)) {
+      error += " (rank " + std::to_string(rank) + ")";
+      return failure();
+    }
+    results.push_back(std::move(*result));
+  }
+  return results;
+}
+
+//===----------------------------------------------------------------------===//
+// Conversions, claims and collectives
+//===----------------------------------------------------------------------===//
+
+/// The leaf axes called `name` get `placement`.
+static void setPlacement(spmd::MeshAttr mesh, StringRef name,
+                         Placement placement,
+                         llvm::SmallVectorImpl<Placement> &placements) {
+  for (unsigned leaf : mesh.getLeavesOf(name))
+    placements[leaf] = placement;
+}
+
+template <typename T>
+auto Interpreter<T>::evaluatePlacing(mlir::Operation *op, std::string &error)
+    -> Outcome {
+  const LocalValues<T> &input = values.at(op->getOperand(0));
+  if (llvm::isa<spmd::ClaimOp, spmd::BoundaryOp, spmd::GradAllReduceOp>(op))
+    return input;
+
+  // A collective is the conversion of what it takes its operand for, whatever
+  // the operand's type says.
+  PlacedTensorType type = typeOf(op->getOperand(0));
+  spmd::MeshAttr attr = type.getMesh();
+  SmallVector<Placement> from(type.getPlacements()), to = from;
+  bool known =
+      llvm::TypeSwitch<mlir::Operation *, bool>(op)
+          .Case([&](spmd::RedistributeOp op) {
+            to.assign(typeOf(op.getResult()).getPlacements().begin(),
+                      typeOf(op.getResult()).getPlacements().end());
+            return true;
+          })
+          .Case([&](spmd::AllReduceOp op) {
+            for (mlir::Attribute axis : op.getAxes()) {
+              StringRef name = llvm::cast<mlir::StringAttr>(axis).getValue();
+              setPlacement(attr, name, Placement::partial(), from);
+              setPlacement(attr, name, Placement::replicate(), to);
+            }
+            return true;
+          })
+          .Case([&](spmd::AllGatherOp op) {
+            setPlacement(attr, op.getAxis(), Placement::shard(op.getDim()),
+                         from);
+            setPlacement(attr, op.getAxis(), Placement::replicate(), to);
+            return true;
+          })
+          .Case([&](spmd::ReduceScatterOp op) {
+            setPlacement(attr, op.getAxis(), Placement::partial(), from);
+            setPlacement(attr, op.getAxis(), Placement::shard(op.getDim()), to);
+            return true;
+          })
+          .Case([&](spmd::AllToAllOp op) {
+            setPlacement(attr, op.getAxis(), Placement::shard(op.getFrom()),
+                         from);
+            setPlacement(attr, op.getAxis(), Placement::shard(op.getTo()), to);
+            return true;
+          })
+          .Default([](mlir::Operation *) { return false; });
+  if (!known) {
+    error = "the reference can't execute '" +
+            op->getName().getStringRef().str() + "'";
+    return failure();
+  }
+  return redistribute(input, mesh, type.getShape(), from, to, error,
+                      &statistics, elementBytes(type));
+}
+
+//===----------------------------------------------------------------------===//
+// Rows
+//===----------------------------------------------------------------------===//
+
+template <typename T>
+static FailureOr<Tensor<T>>
+evaluateRowKernel(mlir::Operation *op, const Tensor<T> &input,
+                  const IndexTensor &experts, int64_t numExperts,
+                  std::string &error) {
+  if (llvm::isa<DispatchOp>(op))
+    return dispatch(input, experts, numExperts, error);
+  if (llvm::isa<CombineOp>(op))
+    return combine(input, experts, numExperts, error);
+  if (llvm::isa<PermuteOp>(op))
+    return permute(input, experts, numExperts, error);
+  return unpermute(input, experts, numExperts, error);
+}
+
+/// The member of a group that has index `index`, given where each member's
+/// indices begin and, last, where all end.
+static int64_t ownerOf(int64_t index, ArrayRef<int64_t> begins) {
+  return llvm::upper_bound(begins, index) - begins.begin() - 1;
+}
+
+template <typename T>
+auto Interpreter<T>::evaluateRows(mlir::Operation *op, std::string &error)
+    -> Outcome {
+  const LocalValues<T> &input = values.at(op->getOperand(0));
+  const LocalValues<T> &experts = values.at(op->getOperand(1));
+  PlacedTensorType inputType = typeOf(op->getOperand(0));
+  int64_t numExperts = op->getAttrOfType<mlir::IntegerAttr>("num_experts")
+                           .getValue()
+                           .getSExtValue();
+  if (numExperts < 0 || numExperts > (1 << 24)) {
+    error = std::to_string(numExperts) + " experts are too many";
+    return failure();
+  }
+  SmallVector<unsigned> axes =
+      mesh.cuttingAxes(typeOf(op->getOperand(1)).getPlacements(), 0);
+  bool byToken = llvm::isa<DispatchOp, PermuteOp>(op);
+
+  // Ranks that exchange tokens work as one; each keeps its part of the result.
+  // Without an exchange every rank is a group of its own.
+  LocalValues<T> results(input.size());
+  int64_t bytes = 0;
+  for (int64_t rank = 0; rank < mesh.numRanks(); ++rank) {
+    SmallVector<int64_t> group = mesh.group(rank, axes);
+    if (group.front() != rank)
+      continue;
+    SmallVector<const Tensor<T> *> inputs;
+    SmallVector<const IndexTensor *> numbers;
+    SmallVector<int64_t> tokenBegins = {0};
+    for (int64_t member : group) {
+      inputs.push_back(&input[member].floats());
+      numbers.push_back(&experts[member].indices());
+      tokenBegins.push_back(
+          tokenBegins.back() +
+          (numbers.back()->shape.empty() ? 0 : numbers.back()->shape.front()));
+    }
+    FailureOr<Tensor<T>> whole = concatenate<T>(inputs, 0, error);
+    FailureOr<IndexTensor> allNumbers = failure();
+    if (mlir::succeeded(whole))
+      allNumbers = concatenate<int64_t>(numbers, 0, error);
+    FailureOr<std::vector<int64_t>> order = failure();
+    if (mlir::succeeded(allNumbers))
+      order = rowOrder(*allNumbers, numExperts, error);
+    FailureOr<Tensor<T>> result = failure();
+    if (mlir::succeeded(order))
+      result = evaluateRowKernel<T>(op, *whole, *allNumbers, numExperts, error);
+    if (mlir::failed(result)) {
+      error += " (rank " + std::to_string(rank) + ")";
+      return failure();
+    }
+
+    FailureOr<IndexTensor> counts = count(*allNumbers, numExperts, error);
+    SmallVector<int64_t> rowBegins = {0};
+    for (int64_t member : group) {
+      Range own = mesh.cut({0, numExperts}, axes, member);
+      rowBegins.push_back(std::accumulate(counts->data.begin() + own.begin,
+                                          counts->data.begin() + own.end,
+                                          rowBegins.back()));
+    }
+    ArrayRef<int64_t> begins = byToken ? rowBegins : tokenBegins;
+    for (auto [i, member] : llvm::enumerate(group))
+      results[member] = slice(*result, 0, {begins[i], begins[i + 1]});
+
+    int64_t rowsMoved = 0;
+    for (auto [row, pair] : llvm::enumerate(*order))
+      rowsMoved += ownerOf(row, rowBegins) !=
+                   ownerOf(pair / allNumbers->shape[1], tokenBegins);
+    // A row of scores is one number, though permute's operand is [T, K].
+    int64_t width = llvm::isa<PermuteOp>(op) ? 1 : whole->inner(0);
+    bytes += rowsMoved * width * elementBytes(inputType);
+  }
+  if (!axes.empty()) {
+    std::string names;
+    for (unsigned axis : axes)
+      names += (names.empty() ? "" : "+") + mesh.names[axis];
+    statistics.add(op->getName().stripDialect(), names, bytes);
+  }
+  return results;
+}
+
+//===----------------------------------------------------------------------===//
+// Local operations
+//===----------------------------------------------------------------------===//
+
+/// Which experts `rank` has of each part of a grouped einsum: a local program
+/// knows that from its types.
+static FailureOr<GroupedExperts> findExperts(GroupedEinsumOp op,
+                                             const RankMesh &mesh, int64_t rank,
+                                             std::string &error) {
+  auto [operands, resultTerm] = op.getEquation().split("->");
+  auto [lhsTerm, rhsTerm] = operands.split(',');
+  Range all = {0, typeOf(op.getCounts()).getShape().front()};
+  auto expertsOf = [&](StringRef term, PlacedTensorType type) {
+    size_t dim = term.find('e');
+    if (dim == StringRef::npos)
+      return all;
+    return mesh.cut(all, mesh.cuttingAxes(type.getPlacements(), dim), rank);
+  };
+  GroupedExperts experts;
+  experts.lhs = expertsOf(lhsTerm, typeOf(op.getLhs()));
+  experts.rhs = expertsOf(rhsTerm, typeOf(op.getRhs()));
+  experts.result = expertsOf(resultTerm, typeOf(op.getResult()));
+
+  bool inLhs = lhsTerm.contains('n');
+  PlacedTensorType type = typeOf(inLhs ? op.getLhs() : op.getRhs());
+  SmallVector<unsigned> axes = mesh.cuttingAxes(
+      type.getPlacements(), (inLhs ? lhsTerm : rhsTerm).find('n'));
+  for (unsigned axis : axes)
+    if (!type.getPlacements()[axis].isRagged()) {
+      error = "rows are cut over '" + mesh.names[axis] +
+              "' but not where the experts are";
+      return failure();
+    }
+  experts.rows = mesh.cut(all, axes, rank);
+  return experts;
+}
+
+template <typename T>
+FailureOr<Value<T>> Interpreter<T>::evaluateOnRank(mlir::Operation *op,
+                                                   int64_t rank,
+                                                   std::string &error) {
+  using N = Numerics<T>;
+  using Result = FailureOr<Value<T>>;
+  auto floats = [&](mlir::Value value) -> const Tensor<T> & {
+    return values.at(value)[rank].floats();
+  };
+  auto indices = [&](mlir::Value value) -> const IndexTensor & {
+    return values.at(value)[rank].indices();
+  };
+  auto wrap = [](auto result) -> Result {
+    if (mlir::failed(result))
+      return failure();
+    return Value<T>(std::move(*result));
+  };
+  auto unary = [&](auto op, auto function) {
+    return wrap(mapUnary<T>(floats(op.getInput()), function));
+  };
+  auto binary = [&](auto op, auto function) {
+    return wrap(mapBinary<T>(floats(op.getLhs()), floats(op.getRhs()), function,
+                             error));
+  };
+  auto vjp = [&](auto op, auto function) {
+    return wrap(mapBinary<T>(floats(op.getSaved()), floats(op.getDy()),
+                             function, error));
+  };
+  auto reshape = [&](mlir::Value input, SmallVector<int64_t> shape) -> Result {
+    Tensor<T> result = floats(input);
+    if (Tensor<T>::product(shape) != result.size()) {
+      error = "a local value of shape " + describeShape(result.shape) +
+              " doesn't become " + describeShape(shape);
+      return failure();
+    }
+    result.shape = std::move(shape);
+    return Value<T>(std::move(result));
+  };
+
+  return llvm::TypeSwitch<mlir::Operation *, Result>(op)
+      .Case([&](EinsumOp op) {
+        mlir::ValueRange inputs = op.getInputs();
+        return wrap(einsum(op.getEquation(), floats(inputs[0]),
+                           inputs.size() > 1 ? &floats(inputs[1]) : nullptr,
+                           error));
+      })
+      .Case([&](GroupedEinsumOp op) -> Result {
+        FailureOr<GroupedExperts> experts = findExperts(op, mesh, rank, error);
+        if (mlir::failed(experts))
+          return failure();
+        return wrap(groupedEinsum(op.getEquation(), floats(op.getLhs()),
+                                  floats(op.getRhs()), indices(op.getCounts()),
+                                  *experts, error));
+      })
+      .Case(
+          [&](AddOp op) { return binary(op, [](T x, T y) { return x + y; }); })
+      .Case(
+          [&](SubOp op) { return binary(op, [](T x, T y) { return x - y; }); })
+      .Case(
+          [&](MulOp op) { return binary(op, [](T x, T y) { return x * y; }); })
+      .Case(
+          [&](DivOp op) { return binary(op, [](T x, T y) { return x / y; }); })
+      .Case([&](ScaleOp op) {
+        T factor = N::fromDouble(op.getFactor().convertToDouble());
+        return unary(op, [=](T x) { return factor * x; });
+      })
+      .Case([&](FillLikeOp op) {
+        T value = N::fromDouble(op.getValue().convertToDouble());
+        return unary(op, [=](T) { return value; });
+      })
+      .Case([&](SigmoidOp op) { return unary(op, N::sigmoid); })
+      .Case([&](SiluOp op) { return unary(op, N::silu); })
+      .Case([&](SigmoidVjpOp op) {
+        return vjp(op, [](T y, T dy) { return N::sigmoidVjp(y) * dy; });
+      })
+      .Case([&](SiluVjpOp op) {
+        return vjp(op, [](T x, T dy) { return N::siluVjp(x) * dy; });
+      })
+      .Case([&](SoftmaxOp op) -> Result {
+        return Value<T>(softmax(floats(op.getInput())));
+      })
+      .Case([&](NormalizeOp op) -> Result {
+        return Value<T>(normalize(floats(op.getInput())));
+      })
+      .Case([&](SoftmaxVjpOp op) {
+        return wrap(
+            softmaxVjp(floats(op.getSaved()), floats(op.getDy()), error));
+      })
+      .Case([&](NormalizeVjpOp op) {
+        return wrap(
+            normalizeVjp(floats(op.getSaved()), floats(op.getDy()), error));
+      })
+      .Case([&](FoldOp op) -> Result {
+        ArrayRef<int64_t> shape = floats(op.getInput()).shape;
+        if (shape.size() < 2) {
+          error = "there is nothing to fold in " + describeShape(shape);
+          return failure();
+        }
+        SmallVector<int64_t> folded(shape.drop_front());
+        folded[0] *= shape[0];
+        return reshape(op.getInput(), folded);
+      })
+      .Case([&](UnfoldOp op) {
+        PlacedTensorType type = typeOf(op.getResult());
+        return reshape(op.getInput(), localShape(mesh, type.getShape(),
+                                                 type.getPlacements(), rank));
+      })
+      .Case([&](TopKOp op) {
+        return wrap(topK(floats(op.getScores()),
+                         op.getBias() ? &floats(op.getBias()) : nullptr,
+                         op.getGroups(), op.getLimitedGroups(),
+                         typeOf(op.getExperts()).getShape().back(), error));
+      })
+      .Case([&](GatherOp op) {
+        return wrap(
+            gather(floats(op.getScores()), indices(op.getExperts()), error));
+      })
+      .Case([&](ScatterOp op) {
+        return wrap(scatter(floats(op.getChosen()), indices(op.getExperts()),
+                            typeOf(op.getResult()).getShape().back(), error));
+      })
+      .Case([&](CountOp op) {
+        return wrap(count(indices(op.getExperts()),
+                          typeOf(op.getResult()).getShape().back(), error));
+      })
+      .Default([&](mlir::Operation *op) -> Result {
+        error = "the reference can't execute '" +
+                op->getName().getStringRef().str() + "'";
+        return failure();
+      });
+}
+
+template <typename T>
+FailureOr<std::vector<LocalValues<T>>>
+reference::runFunction(mlir::func::FuncOp function,
+                       ArrayRef<LocalValues<T>> args) {
+  FailureOr<spmd::MeshAttr> attr = getMesh(function);
+  if (mlir::failed(attr))
+    return failure();
+  std::string error;
+  FailureOr<RankMesh> mesh = RankMesh::get(*attr, error);
+  if (mlir::failed(mesh))
+    return function.emitError(error);
+  return Interpreter<T>(*mesh).run(function, args);
+}
+
+template class reference::Interpreter<double>;
+template class reference::Interpreter<Field>;
+template FailureOr<std::vector<LocalValues<double>>>
+    reference::runFunction(mlir::func::FuncOp, ArrayRef<LocalValues<double>>);
+template FailureOr<std::vector<LocalValues<Field>>>
+    reference::runFunction(mlir::func::FuncOp, ArrayRef<LocalValues<Field>>);
