@@ -31,7 +31,8 @@ static Value emit(OpBuilder &builder, Operation *op, Value like,
 void EinsumOp::buildVjp(OpBuilder &builder, ValueRange cotangents,
                         SmallVectorImpl<Value> &operandCotangents) {
   std::string error;
-  FailureOr<Equation> equation = Equation::parse(getEquation(), error);
+  FailureOr<Equation> equation =
+      Equation::parse(getEquation(), /*grouped=*/false, error);
   for (unsigned i = 0; i < getInputs().size(); ++i) {
     // The operand's letters from those of the result and the other operand; a
     // letter in neither was summed away and is spread out again over ones.
@@ -85,7 +86,8 @@ void EinsumOp::buildVjp(OpBuilder &builder, ValueRange cotangents,
 void GroupedEinsumOp::buildVjp(OpBuilder &builder, ValueRange cotangents,
                                SmallVectorImpl<Value> &operandCotangents) {
   std::string error;
-  FailureOr<Equation> equation = Equation::parse(getEquation(), error);
+  FailureOr<Equation> equation =
+      Equation::parse(getEquation(), /*grouped=*/true, error);
   StringRef result = equation->result;
   StringRef lhs = equation->operands[0];
   StringRef rhs = equation->operands[1];

@@ -20,7 +20,8 @@ struct Equation {
   llvm::StringRef result;
 
   /// Constraint (E1), but for the number of terms; `error` says what is wrong.
-  static mlir::FailureOr<Equation> parse(llvm::StringRef text,
+  /// With `grouped`, the letter `e` follows from rows `n`.
+  static mlir::FailureOr<Equation> parse(llvm::StringRef text, bool grouped,
                                          std::string &error);
 };
 

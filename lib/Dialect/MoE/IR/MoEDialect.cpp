@@ -95,7 +95,8 @@ static LogicalResult verifyEquation(Operation *op, StringRef text,
                                     ValueRange inputs, Value result,
                                     llvm::SmallDenseMap<char, int64_t> &sizes) {
   std::string error;
-  FailureOr<Equation> equation = Equation::parse(text, error);
+  FailureOr<Equation> equation =
+      Equation::parse(text, isa<GroupedEinsumOp>(op), error);
   if (failed(equation))
     return op->emitOpError("(E1) equation \"") << text << "\": " << error;
   if (equation->operands.size() != inputs.size())

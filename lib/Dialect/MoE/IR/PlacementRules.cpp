@@ -42,7 +42,7 @@ termFactors(PlacementRule &rule, llvm::SmallDenseMap<char, int> &factors,
 
 static PlacementRule contractionRule(StringRef text, bool grouped) {
   std::string error;
-  FailureOr<Equation> equation = Equation::parse(text, error);
+  FailureOr<Equation> equation = Equation::parse(text, grouped, error);
   PlacementRule rule;
   llvm::SmallDenseMap<char, int> factors;
   rule.linearity = Linearity::Multilinear;
