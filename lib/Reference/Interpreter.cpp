@@ -25,13 +25,15 @@ static PlacedTensorType typeOf(mlir::Value value) {
 }
 
 static int64_t elementBytes(PlacedTensorType type) {
-  return (type.getElementType().getIntOrFloatBitWidth() + 7) / 8;
+  mlir::Type element = type.getElementType();
+  return element.isIntOrFloat() ? (element.getIntOrFloatBitWidth() + 7) / 8 : 8;
 }
 
 FailureOr<spmd::MeshAttr> reference::getMesh(mlir::func::FuncOp function) {
   if (!llvm::hasSingleElement(function.getBody()))
     return function.emitError("the reference runs functions of one block only");
   spmd::MeshAttr mesh;
+  RankMesh ranks;
   int64_t elements = 0;
   auto visit = [&](mlir::Value value) -> mlir::LogicalResult {
     // Values of another type have an operation that the interpreter refuses.
@@ -42,7 +44,14 @@ FailureOr<spmd::MeshAttr> reference::getMesh(mlir::func::FuncOp function) {
       return mlir::emitError(value.getLoc())
              << "this value lies on another mesh than those before: "
              << type.getMesh() << " and " << mesh;
-    mesh = type.getMesh();
+    if (!mesh) {
+      std::string error;
+      mesh = type.getMesh();
+      FailureOr<RankMesh> known = RankMesh::get(mesh, error);
+      if (mlir::failed(known))
+        return mlir::emitError(value.getLoc()) << error;
+      ranks = std::move(*known);
+    }
     constexpr int64_t limit = int64_t(1) << 30;
     int64_t size = 1;
     for (int64_t dim : type.getShape()) {
@@ -51,11 +60,15 @@ FailureOr<spmd::MeshAttr> reference::getMesh(mlir::func::FuncOp function) {
                << "this value is too large for the reference: " << type;
       size *= dim;
     }
+    // Roughly what all ranks hold: a cut divides, whatever else copies.
+    for (auto [axis, placement] : llvm::enumerate(type.getPlacements()))
+      size *= placement.isCut() ? 1 : ranks.sizes[axis];
     elements += size;
     if (elements > limit)
       return mlir::emitError(value.getLoc())
              << "the values up to here are too large for the reference: "
-             << elements << " elements, " << limit << " are possible";
+             << elements << " elements on all ranks, " << limit
+             << " are possible";
     return mlir::success();
   };
   for (mlir::BlockArgument argument : function.getArguments()) {

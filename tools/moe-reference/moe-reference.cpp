@@ -212,13 +212,14 @@ static int runFloat(const Options &options, mlir::func::FuncOp function,
   for (auto [slot, locals] : llvm::zip_equal(slots, results.locals))
     results.globals.push_back(
         denote(locals, mesh, slot.type.getShape(), slot.type.getPlacements()));
-  int code = options.outputs ? writeOutputs(options, results) : Success;
-  if (code != Success && code != Different)
-    return code;
   printReplicas(results);
-  if (options.expect)
-    if (int comparison = compareWithExpected(options, results))
-      code = comparison;
+  // Before anything is written: a wrong --expect leaves no files.
+  int code = options.expect ? compareWithExpected(options, results) : Success;
+  if (code == Rejected)
+    return code;
+  if (options.outputs)
+    if (int written = writeOutputs(options, results))
+      code = written;
   if (options.stats)
     printStatistics(ranks.getStatistics());
   return code;
