@@ -35,7 +35,10 @@ termFactors(PlacementRule &rule, llvm::SmallDenseMap<char, int> &factors,
     auto [entry, fresh] = factors.try_emplace(key, -1);
     if (fresh)
       entry->second = rule.addFactor();
-    dims.push_back({entry->second, grouped && letter == 'n'});
+    CutForm form = !grouped        ? CutForm::Any
+                   : letter == 'n' ? CutForm::Rows
+                                   : CutForm::Chunks;
+    dims.push_back({entry->second, form});
   }
   return dims;
 }
@@ -82,14 +85,10 @@ static PlacementRule elementwiseRule(Operation *op, Linearity linearity,
   int64_t rank = placedType(op->getResult(0)).getRank();
   SmallVector<DimFactor, 4> dims;
   for (int64_t i = 0; i < rank; ++i)
-    dims.push_back({static_cast<int>(
-        rule.addFactor(wholeLastDim && i + 1 == rank ? FactorRole::Whole
-                                                     : FactorRole::Free))});
-  // Rows cut by expert stay so: a dimension has one form throughout.
-  for (Value operand : op->getOperands())
-    for (Placement placement : placedType(operand).getPlacements())
-      if (placement.isRagged())
-        dims[placement.dim].rows = true;
+    dims.push_back({static_cast<int>(rule.addFactor(
+                        wholeLastDim && i + 1 == rank ? FactorRole::Whole
+                                                      : FactorRole::Free)),
+                    CutForm::Any});
   rule.operands.assign(op->getNumOperands(), dims);
   rule.results.push_back(dims);
   return rule;
@@ -250,7 +249,7 @@ static PlacementRule rowsRule(bool toRows, bool hasColumns) {
   rule.cutsOperand = 1;
   int columns = hasColumns ? static_cast<int>(rule.addFactor()) : rule.whole;
   SmallVector<DimFactor, 4> byToken{{rule.tokens}, {columns}};
-  SmallVector<DimFactor, 4> byRow{{rule.tokens, /*rows=*/true}};
+  SmallVector<DimFactor, 4> byRow{{rule.tokens, CutForm::Rows}};
   if (hasColumns)
     byRow.push_back({columns});
   rule.operands.push_back(toRows ? byToken : byRow);

@@ -35,7 +35,8 @@ static int cutFactor(llvm::ArrayRef<DimFactor> dims, Placement placement) {
   if (placement.dim >= static_cast<int>(dims.size()))
     return -1;
   const DimFactor &dim = dims[placement.dim];
-  return dim.rows == placement.isRagged() ? dim.factor : -1;
+  CutForm form = placement.isRagged() ? CutForm::Rows : CutForm::Chunks;
+  return dim.form == CutForm::Any || dim.form == form ? dim.factor : -1;
 }
 
 static int findDim(llvm::ArrayRef<DimFactor> dims, int factor) {
@@ -57,11 +58,16 @@ static Transfer transferCut(const PlacementRule &rule,
                                  "whole",
                              first);
 
+  const DimFactor &firstDim = rule.operands[first][operands[first].dim];
+  auto sameForm = [&](unsigned i) {
+    return firstDim.form != CutForm::Any ||
+           operands[i].isRagged() == operands[first].isRagged();
+  };
   bool masked = false;
   for (unsigned i = 0; i < operands.size(); ++i) {
     bool has = findDim(rule.operands[i], factor) >= 0;
     if (operands[i].isCut()) {
-      if (cutFactor(rule.operands[i], operands[i]) == factor)
+      if (cutFactor(rule.operands[i], operands[i]) == factor && sameForm(i))
         continue;
       return Transfer::failure("R4",
                                operandName(first) + " is " +
@@ -97,8 +103,11 @@ static Transfer transferCut(const PlacementRule &rule,
   for (llvm::ArrayRef<DimFactor> dims : rule.results) {
     int dim = findDim(dims, factor);
     if (dim >= 0 && !masked) {
-      transfer.results.push_back(dims[dim].rows ? Placement::ragged(dim)
-                                                : Placement::shard(dim));
+      bool rows = dims[dim].form == CutForm::Any
+                      ? operands[first].isRagged()
+                      : dims[dim].form == CutForm::Rows;
+      transfer.results.push_back(rows ? Placement::ragged(dim)
+                                      : Placement::shard(dim));
       continue;
     }
     if (!masked)

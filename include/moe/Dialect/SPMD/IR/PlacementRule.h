@@ -40,12 +40,21 @@ enum class Linearity : uint8_t {
   Multilinear,
 };
 
+/// The form that the cut of a dimension has.
+enum class CutForm : uint8_t {
+  /// `shard`.
+  Chunks,
+  /// `ragged`: rows sorted by expert.
+  Rows,
+  /// As it comes, in all operands and results alike.
+  Any,
+};
+
 /// One dimension of an operand or result.
 struct DimFactor {
   /// Index into PlacementRule::factors; -1 is a dimension that is never cut.
   int factor = -1;
-  /// Rows sorted by expert: a cut of the factor is `ragged` here.
-  bool rows = false;
+  CutForm form = CutForm::Chunks;
 };
 
 struct PlacementRule {

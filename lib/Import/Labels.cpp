@@ -1,0 +1,256 @@
+//===- Labels.cpp - What a framework's code says of gradients -------------===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe/Import/Labels.h"
+#include "moe/Import/LayerImporter.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/JSON.h"
+
+using namespace mlir;
+using namespace moe::importer;
+using moe::spmd::Placement;
+namespace json = llvm::json;
+
+//===----------------------------------------------------------------------===//
+// Sites
+//===----------------------------------------------------------------------===//
+
+std::vector<LabelSite> moe::importer::labelSites(const LayerConfig &config,
+                                                 const LayerOptions &options) {
+  std::vector<LabelSite> sites = {
+      {"x", "the layer's input, whole on every rank"},
+      {"router.gate.input", "the tokens where the router's gate reads them"},
+      {"router.gate.weight", "the gate's weight"},
+      {"router.gate.output", "the logits"},
+      {"top_scores", "the chosen experts' scores"},
+      {"routed_input",
+       options.plan == Plan::TP2EP
+           ? "the tokens where the routed experts' path takes its slice"
+           : "the dispatched rows where the experts read them"},
+      {"experts.w1", "the experts' gate projection"},
+      {"experts.w3", "the experts' up projection"},
+      {"experts.w2", "the experts' down projection"},
+  };
+  if (config.dShared) {
+    sites.push_back({"shared_experts.w1.input",
+                     "the tokens where the shared gate projection reads them"});
+    sites.push_back({"shared_experts.w1.weight", "the shared gate projection"});
+    sites.push_back({"shared_experts.w3.input",
+                     "the tokens where the shared up projection reads them"});
+    sites.push_back({"shared_experts.w3.weight", "the shared up projection"});
+    sites.push_back({"shared_experts.w2.weight", "the shared down projection"});
+  }
+  return sites;
+}
+
+//===----------------------------------------------------------------------===//
+// Eras of torchtitan
+//===----------------------------------------------------------------------===//
+
+static constexpr BuiltinLabels kBuiltins[] = {
+    {"none", "no labels; gradients are reduced where they leave the layer"},
+    {"titan-1805", "before #1878: local tensors are taken for replicated"},
+    {"titan-1878", "after #1878: the rows' gradient is reduced early"},
+    {"titan-2388", "#1878 and the logits' gradient summed, as #2388 proposed"},
+    {"titan-2416-review", "#1878 and the top scores' gradient summed, the "
+                          "revision of #2416 that was reviewed"},
+    {"titan-2416-seed", "MoEColwiseParallel and MoERowwiseParallel: all "
+                        "gradients partial up to the layer's boundary"},
+    {"titan-2416", "#2416 as merged"},
+};
+
+ArrayRef<BuiltinLabels> moe::importer::builtinLabels() { return kBuiltins; }
+
+FailureOr<LabelMap> moe::importer::getBuiltinLabels(StringRef name,
+                                                    const LayerConfig &config,
+                                                    const LayerOptions &options,
+                                                    ImportError &error) {
+  bool tp2ep = options.plan == Plan::TP2EP;
+  bool before = options.scorePosition.value_or(config.scorePosition) ==
+                ScorePosition::Before;
+  std::map<std::string, SmallVector<StringRef, 2>> labels;
+  auto era1805 = [&] {
+    labels = {{"x", {"replicate"}},
+              {"router.gate.input", {"reduced"}},
+              {"router.gate.output", {"replicate"}},
+              {"router.gate.weight", {"replicate"}},
+              {"shared_experts.w1.input", {"reduced"}},
+              {"shared_experts.w3.input", {"reduced"}}};
+  };
+  auto era1878 = [&] {
+    era1805();
+    if (!tp2ep)
+      labels["routed_input"] = {"reduced"};
+  };
+  if (name == "titan-1805") {
+    era1805();
+  } else if (name == "titan-1878") {
+    era1878();
+  } else if (name == "titan-2388") {
+    era1878();
+    labels["router.gate.output"] = {"all-reduce"};
+  } else if (name == "titan-2416-review") {
+    era1878();
+    if (tp2ep || !before)
+      labels["top_scores"] = {"partial", "reduced"};
+  } else if (name == "titan-2416-seed") {
+    for (const char *site :
+         {"x", "router.gate.input", "router.gate.output", "top_scores",
+          "routed_input", "shared_experts.w1.input", "shared_experts.w3.input"})
+      labels[site] = {"partial"};
+    labels["router.gate.weight"] = {"partial", "reduced"};
+  } else if (name == "titan-2416") {
+    labels = {{"x", {"partial"}},
+              {"router.gate.input", {"reduced"}},
+              {"router.gate.output", {"partial"}},
+              {"router.gate.weight", {"partial"}},
+              {"shared_experts.w1.input", {"partial"}},
+              {"shared_experts.w3.input", {"partial"}}};
+    if (!tp2ep)
+      labels["routed_input"] = {"partial"};
+  } else if (name != "none") {
+    SmallVector<StringRef> known;
+    for (const BuiltinLabels &builtin : kBuiltins)
+      known.push_back(builtin.name);
+    error = {"unknown labels '" + name.str() + "'",
+             "use one of " + llvm::join(known, ", ") +
+                 ", or a file whose name ends in .json"};
+    return failure();
+  }
+
+  LabelMap map;
+  for (const LabelSite &site : labelSites(config, options))
+    for (StringRef label : labels[site.name])
+      (void)parseLabel(label, map[site.name]);
+  return map;
+}
+
+//===----------------------------------------------------------------------===//
+// Labels from a file
+//===----------------------------------------------------------------------===//
+
+static FailureOr<Placement> parsePlacement(StringRef text) {
+  if (text == "replicate")
+    return Placement::replicate();
+  if (text == "partial")
+    return Placement::partial();
+  unsigned dim;
+  if (text.consume_front("shard<") && text.consume_back(">") &&
+      !text.getAsInteger(10, dim) && dim < 8)
+    return Placement::shard(dim);
+  return failure();
+}
+
+LogicalResult moe::importer::parseLabel(StringRef text,
+                                        std::vector<LabelAction> &actions) {
+  if (text == "none")
+    return success();
+  if (text == "reduced") {
+    actions.push_back({LabelAction::Reduces, {}});
+    return success();
+  }
+  if (text == "all-reduce") {
+    actions.push_back({LabelAction::AllReduces, {}});
+    return success();
+  }
+  FailureOr<Placement> placement = parsePlacement(text);
+  if (failed(placement))
+    return failure();
+  actions.push_back({LabelAction::Claims, {{"", *placement}}});
+  return success();
+}
+
+static LogicalResult parseAxisLabels(const json::Object &object,
+                                     const LayerOptions &options,
+                                     std::vector<LabelAction> &actions,
+                                     std::string &wrong) {
+  LabelAction action{LabelAction::Claims, {}};
+  for (const auto &[axis, value] : object) {
+    std::optional<StringRef> text = value.getAsString();
+    FailureOr<Placement> placement =
+        text ? parsePlacement(*text) : FailureOr<Placement>();
+    bool known = llvm::any_of(options.mesh, [&](const auto &meshAxis) {
+      return axis == meshAxis.first;
+    });
+    if (!known)
+      wrong = "the mesh has no axis '" + axis.str() + "'";
+    else if (failed(placement))
+      wrong = llvm::formatv("{0} is no placement", value).str();
+    if (!wrong.empty())
+      return failure();
+    action.placements.emplace_back(axis.str(), *placement);
+  }
+  llvm::sort(action.placements,
+             [](const auto &a, const auto &b) { return a.first < b.first; });
+  actions.push_back(action);
+  return success();
+}
+
+static LogicalResult parseLabelValue(const json::Value &value,
+                                     const LayerOptions &options,
+                                     std::vector<LabelAction> &actions,
+                                     std::string &wrong) {
+  if (std::optional<StringRef> text = value.getAsString()) {
+    if (succeeded(parseLabel(*text, actions)))
+      return success();
+    wrong = "unknown label '" + text->str() + "'";
+    return failure();
+  }
+  if (const json::Array *array = value.getAsArray()) {
+    for (const json::Value &element : *array)
+      if (element.getAsArray() ||
+          failed(parseLabelValue(element, options, actions, wrong)))
+        return failure();
+    return success();
+  }
+  if (const json::Object *object = value.getAsObject())
+    return parseAxisLabels(*object, options, actions, wrong);
+  wrong = llvm::formatv("{0} is no label", value).str();
+  return failure();
+}
+
+FailureOr<LabelMap> moe::importer::parseLabels(StringRef text, StringRef path,
+                                               const LayerConfig &config,
+                                               const LayerOptions &options,
+                                               ImportError &error) {
+  constexpr StringLiteral usage =
+      "write {\"site\": \"partial\"}; a label is none, replicate, partial, "
+      "shard<d>, reduced, all-reduce, a list of them, or {\"axis\": "
+      "\"placement\"}";
+  llvm::Expected<json::Value> value = json::parse(text);
+  if (!value) {
+    error = {path.str() + ": " + llvm::toString(value.takeError()),
+             usage.str()};
+    return failure();
+  }
+  const json::Object *object = value->getAsObject();
+  if (!object) {
+    error = {path.str() + ": is not a JSON object", usage.str()};
+    return failure();
+  }
+  std::vector<LabelSite> sites = labelSites(config, options);
+  LabelMap map;
+  for (const auto &[name, label] : *object) {
+    if (llvm::none_of(
+            sites, [&](const LabelSite &site) { return name == site.name; })) {
+      SmallVector<StringRef> known;
+      for (const LabelSite &site : sites)
+        known.push_back(site.name);
+      error = {path.str() + ": unknown label site '" + name.str() + "'",
+               "this layer has " + llvm::join(known, ", ")};
+      return failure();
+    }
+    std::string wrong = "a list in a list is no label";
+    std::string found;
+    if (failed(parseLabelValue(label, options, map[name.str()], found))) {
+      error = {path.str() + ": site '" + name.str() +
+                   "': " + (found.empty() ? wrong : found),
+               usage.str()};
+      return failure();
+    }
+  }
+  return map;
+}

@@ -1,0 +1,400 @@
+//===- LayerImporter.cpp - The IR of one MoE layer ------------------------===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The mathematics is torchtitan's (models/common/moe/moe.py at de329200b); so
+// are the names of parameters and the places where gradients are labelled.
+//
+//===----------------------------------------------------------------------===//
+
+#include "moe/Import/LayerImporter.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Verifier.h"
+#include "moe/Dialect/MoE/IR/MoE.h"
+#include "llvm/ADT/StringSwitch.h"
+
+using namespace mlir;
+using namespace moe;
+using namespace moe::importer;
+using namespace moe::spmd;
+
+LogicalResult
+LayerOptions::parseMesh(StringRef text,
+                        std::vector<std::pair<std::string, int64_t>> &mesh,
+                        ImportError &error) {
+  SmallVector<StringRef> axes;
+  text.split(axes, ',');
+  for (StringRef axis : axes) {
+    auto [name, size] = axis.split('=');
+    int64_t ranks = 0;
+    if (name.empty() || size.getAsInteger(10, ranks) || ranks < 1 ||
+        ranks > (1 << 20)) {
+      error = {"'" + axis.str() + "' is no mesh axis",
+               "write a mesh as tp=2 or tp=2,ep=1"};
+      return failure();
+    }
+    if (llvm::any_of(mesh, [&](const auto &a) { return a.first == name; })) {
+      error = {"the mesh has two axes named '" + name.str() + "'",
+               "give each axis once"};
+      return failure();
+    }
+    mesh.emplace_back(name.str(), ranks);
+  }
+  return success();
+}
+
+namespace {
+
+/// The axis that experts are spread over.
+constexpr StringLiteral kAxis = "tp";
+
+class LayerBuilder {
+public:
+  LayerBuilder(MLIRContext *context, const LayerConfig &config,
+               const LayerOptions &options, const LabelMap &labels)
+      : config(config), options(options), labels(labels), builder(context),
+        loc(builder.getUnknownLoc()) {}
+
+  LogicalResult check(ImportError &error);
+  OwningOpRef<ModuleOp> build();
+
+private:
+  bool tokensAreCut() const { return options.plan == Plan::TP2EP; }
+  ScorePosition scorePosition() const {
+    return options.scorePosition.value_or(config.scorePosition);
+  }
+
+  /// A type cut along `dim` of the experts' axis; -1 for replicated.
+  PlacedTensorType typeOf(ArrayRef<int64_t> shape, int cut = -1);
+  PlacedTensorType unknown(ArrayRef<int64_t> shape);
+  Value addArgument(StringRef name, ArrayRef<int64_t> shape, int cut = -1,
+                    bool noGrad = false);
+  /// The value as a use at `site` sees it.
+  Value at(StringRef site, Value value);
+  Value convert(Value value, Placement placement);
+  Value einsum(StringRef equation, Value lhs, Value rhs,
+               ArrayRef<int64_t> shape);
+  Value grouped(StringRef equation, Value rows, Value weight, Value counts,
+                int64_t columns);
+  Value swiglu(Value gate, Value up);
+
+  void createFunction();
+  Value buildRouter(Value tokens, Value &experts);
+  Value buildRouted(Value tokens, Value scores, Value experts);
+  Value buildShared(Value tokens);
+
+  const LayerConfig &config;
+  const LayerOptions &options;
+  const LabelMap &labels;
+  OpBuilder builder;
+  Location loc;
+  MeshAttr mesh;
+  func::FuncOp function;
+  llvm::StringMap<Value> arguments;
+};
+
+LogicalResult LayerBuilder::check(ImportError &error) {
+  auto sizeOf = [&](StringRef name) -> int64_t {
+    for (const auto &[axis, size] : options.mesh)
+      if (axis == name)
+        return size;
+    return 0;
+  };
+  for (const auto &[axis, size] : options.mesh) {
+    bool known = axis == kAxis || (axis == "ep" && options.plan == Plan::ETP);
+    if (!known) {
+      error = {"the plan does not know the mesh axis '" + axis + "'",
+               options.plan == Plan::ETP ? "plan etp has the axes tp and ep"
+                                         : "this plan has the axis tp"};
+      return failure();
+    }
+  }
+  if (!sizeOf(kAxis)) {
+    error = {"the mesh has no axis 'tp', which the plan needs",
+             "write --mesh tp=2"};
+    return failure();
+  }
+  if (sizeOf("ep") > 1) {
+    error = {"plan etp with more than one rank on 'ep' is not in this version",
+             "use ep=1, or plan tp2ep to spread experts"};
+    return failure();
+  }
+  if (options.batch < 1 || options.seq < 1 || options.batch > (1 << 20) ||
+      options.seq > (1 << 24)) {
+    error = {"batch " + std::to_string(options.batch) + " and sequence " +
+                 std::to_string(options.seq) + " make no tokens",
+             "both must be at least 1, at most 2^20 and 2^24"};
+    return failure();
+  }
+  int64_t tokens = options.batch * options.seq;
+  if (tokensAreCut() && tokens % sizeOf(kAxis)) {
+    error = {"plan tp2ep cuts " + std::to_string(tokens) + " tokens over " +
+                 std::to_string(sizeOf(kAxis)) +
+                 " ranks, which does not come out even",
+             "choose batch and seq so that the ranks divide their product"};
+    return failure();
+  }
+  return success();
+}
+
+PlacedTensorType LayerBuilder::typeOf(ArrayRef<int64_t> shape, int cut) {
+  SmallVector<Placement> placements;
+  for (const auto &[axis, size] : options.mesh)
+    placements.push_back(axis == kAxis && cut >= 0 ? Placement::shard(cut)
+                                                   : Placement::replicate());
+  Type element =
+      options.bf16 ? Type(builder.getBF16Type()) : Type(builder.getF32Type());
+  return PlacedTensorType::get(shape, element, mesh, placements);
+}
+
+PlacedTensorType LayerBuilder::unknown(ArrayRef<int64_t> shape) {
+  return typeOf(shape).withUnknownPlacements();
+}
+
+Value LayerBuilder::addArgument(StringRef name, ArrayRef<int64_t> shape,
+                                int cut, bool noGrad) {
+  SmallVector<NamedAttribute> attrs{builder.getNamedAttr(
+      SPMDDialect::kNameAttr, builder.getStringAttr(name))};
+  if (noGrad)
+    attrs.push_back(
+        builder.getNamedAttr(SPMDDialect::kNoGradAttr, builder.getUnitAttr()));
+  // A parameter whose last label leaves its gradient partial keeps it so.
+  auto label = labels.find(name.str());
+  if (name != "x" && label != labels.end() && !label->second.empty()) {
+    const LabelAction &last = label->second.back();
+    bool partial = last.kind == LabelAction::Claims &&
+                   llvm::any_of(last.placements, [](const auto &entry) {
+                     return entry.second.isPartial();
+                   });
+    if (partial) {
+      SmallVector<StringAttr> axes;
+      SmallVector<Placement> placements;
+      for (const auto &[axis, placement] : last.placements) {
+        axes.push_back(builder.getStringAttr(axis.empty() ? StringRef(kAxis)
+                                                          : StringRef(axis)));
+        placements.push_back(placement);
+      }
+      attrs.push_back(builder.getNamedAttr(
+          SPMDDialect::kGradPlacementAttr,
+          PlacementsAttr::get(builder.getContext(), axes, placements)));
+    }
+  }
+  // Adding to the end of a function without results cannot fail.
+  (void)function.insertArgument(function.getNumArguments(), typeOf(shape, cut),
+                                builder.getDictionaryAttr(attrs), loc);
+  return arguments[name] = function.getArguments().back();
+}
+
+Value LayerBuilder::at(StringRef site, Value value) {
+  auto label = labels.find(site.str());
+  if (label == labels.end())
+    return value;
+  auto type = cast<PlacedTensorType>(value.getType()).withUnknownPlacements();
+  StringAttr siteAttr = builder.getStringAttr(site);
+  // The cotangent meets the last boundary first.
+  for (const LabelAction &action : llvm::reverse(label->second)) {
+    if (action.kind == LabelAction::AllReduces) {
+      value =
+          GradAllReduceOp::create(builder, loc, type, value,
+                                  builder.getStrArrayAttr({kAxis}), siteAttr);
+      continue;
+    }
+    SmallVector<StringAttr> axes;
+    SmallVector<Placement> placements;
+    for (const auto &[axis, placement] : action.placements) {
+      if (placement.isReplicate())
+        continue;
+      axes.push_back(builder.getStringAttr(axis.empty() ? StringRef(kAxis)
+                                                        : StringRef(axis)));
+      placements.push_back(placement);
+    }
+    value = BoundaryOp::create(
+        builder, loc, type, value, action.kind == LabelAction::Reduces,
+        PlacementsAttr::get(builder.getContext(), axes, placements), siteAttr);
+  }
+  return value;
+}
+
+Value LayerBuilder::convert(Value value, Placement placement) {
+  auto type = cast<PlacedTensorType>(value.getType());
+  SmallVector<Placement> placements(type.getPlacements().size());
+  for (auto [axis, entry] : llvm::zip(options.mesh, placements))
+    if (axis.first == kAxis)
+      entry = placement;
+  return RedistributeOp::create(builder, loc, type.withPlacements(placements),
+                                value);
+}
+
+Value LayerBuilder::einsum(StringRef equation, Value lhs, Value rhs,
+                           ArrayRef<int64_t> shape) {
+  return EinsumOp::create(builder, loc, unknown(shape), equation,
+                          ValueRange{lhs, rhs});
+}
+
+Value LayerBuilder::grouped(StringRef equation, Value rows, Value weight,
+                            Value counts, int64_t columns) {
+  int64_t numRows = cast<PlacedTensorType>(rows.getType()).getDimSize(0);
+  return GroupedEinsumOp::create(builder, loc, unknown({numRows, columns}),
+                                 equation, rows, weight, counts);
+}
+
+Value LayerBuilder::swiglu(Value gate, Value up) {
+  Type type = gate.getType();
+  Value activated = SiluOp::create(builder, loc, type, gate);
+  return MulOp::create(builder, loc, type, activated, up);
+}
+
+void LayerBuilder::createFunction() {
+  SmallVector<MeshAxisAttr> axes;
+  for (const auto &[axis, size] : options.mesh)
+    axes.push_back(MeshAxisAttr::get(builder.getContext(),
+                                     builder.getStringAttr(axis), size, {}));
+  mesh = MeshAttr::get(builder.getContext(), axes);
+  function = func::FuncOp::create(builder, loc, "moe_layer",
+                                  builder.getFunctionType({}, {}));
+  function.addEntryBlock();
+  builder.setInsertionPointToStart(&function.getBody().front());
+
+  int64_t d = config.dModel, f = config.dExpert, e = config.numExperts;
+  int64_t s = config.dShared;
+  addArgument("x", {options.batch, options.seq, d},
+              options.sequenceParallel ? 1 : -1);
+  addArgument("router.gate.weight", {e, d});
+  if (config.scoreBias)
+    addArgument("router.expert_bias", {e}, -1, /*noGrad=*/true);
+  bool spread = tokensAreCut();
+  addArgument("experts.w1", {e, f, d}, spread ? 0 : 1);
+  addArgument("experts.w2", {e, d, f}, spread ? 0 : 2);
+  addArgument("experts.w3", {e, f, d}, spread ? 0 : 1);
+  if (!s)
+    return;
+  addArgument("shared_experts.w1.weight", {s, d}, 0);
+  addArgument("shared_experts.w2.weight", {d, s}, 1);
+  addArgument("shared_experts.w3.weight", {s, d}, 0);
+}
+
+Value LayerBuilder::buildRouter(Value tokens, Value &experts) {
+  int64_t t = options.batch * options.seq;
+  Value weight = at("router.gate.weight", arguments["router.gate.weight"]);
+  Value logits = einsum("td,ed->te", at("router.gate.input", tokens), weight,
+                        {t, config.numExperts});
+  logits = at("router.gate.output", logits);
+  Value scores;
+  if (config.scoreFunction == ScoreFunction::Sigmoid)
+    scores = SigmoidOp::create(builder, loc, logits.getType(), logits);
+  else
+    scores = SoftmaxOp::create(builder, loc, logits.getType(), logits);
+  auto chosenType = unknown({t, config.topK});
+  auto expertsType = cast<PlacedTensorType>(
+      chosenType.cloneWith(chosenType.getShape(), builder.getIntegerType(32)));
+  experts = TopKOp::create(builder, loc, expertsType, scores,
+                           arguments.lookup("router.expert_bias"),
+                           config.groups, config.limitedGroups);
+  Value chosen = GatherOp::create(builder, loc, chosenType, scores, experts);
+  if (config.normalize)
+    chosen = NormalizeOp::create(builder, loc, chosenType, chosen);
+  if (config.scale != 1.0)
+    chosen = ScaleOp::create(builder, loc, chosenType, chosen,
+                             builder.getF64FloatAttr(config.scale));
+  return at("top_scores", chosen);
+}
+
+Value LayerBuilder::buildRouted(Value tokens, Value scores, Value experts) {
+  int64_t d = config.dModel, f = config.dExpert, e = config.numExperts;
+  int64_t t = options.batch * options.seq;
+  int64_t n = t * config.topK;
+  auto countsType = cast<PlacedTensorType>(
+      unknown({e}).cloneWith(ArrayRef<int64_t>{e}, builder.getIntegerType(32)));
+  // Every rank needs all counts, whichever tokens it handles.
+  Value counts = CountOp::create(builder, loc, countsType, experts);
+  if (tokensAreCut()) {
+    Placement cut = Placement::shard(0);
+    tokens = convert(at("routed_input", tokens), cut);
+    scores = convert(scores, cut);
+    experts = convert(experts, cut);
+  }
+  Value rowScores =
+      PermuteOp::create(builder, loc, unknown({n}), scores, experts, e);
+  Value rows =
+      DispatchOp::create(builder, loc, unknown({n, d}), tokens, experts, e);
+  if (scorePosition() == ScorePosition::Before)
+    rows = einsum("nd,n->nd", rows, rowScores, {n, d});
+  if (!tokensAreCut())
+    rows = at("routed_input", rows);
+
+  auto weight = [&](StringRef name) { return at(name, arguments[name]); };
+  Value gate = grouped("nd,efd->nf", rows, weight("experts.w1"), counts, f);
+  Value up = grouped("nd,efd->nf", rows, weight("experts.w3"), counts, f);
+  Value hidden = swiglu(gate, up);
+  if (scorePosition() == ScorePosition::PreDown)
+    hidden = einsum("nf,n->nf", hidden, rowScores, {n, f});
+  Value out = grouped("nf,edf->nd", hidden, weight("experts.w2"), counts, d);
+  if (scorePosition() == ScorePosition::After)
+    out = einsum("nd,n->nd", out, rowScores, {n, d});
+  Value routed =
+      CombineOp::create(builder, loc, unknown({t, d}), out, experts, e);
+  // Each rank has its own tokens: as terms of a sum the others are zero.
+  return tokensAreCut() ? convert(routed, Placement::partial()) : routed;
+}
+
+Value LayerBuilder::buildShared(Value tokens) {
+  int64_t t = options.batch * options.seq;
+  auto project = [&](StringRef name) {
+    Value input = at(("shared_experts." + name + ".input").str(), tokens);
+    std::string weight = ("shared_experts." + name + ".weight").str();
+    return einsum("td,fd->tf", input, at(weight, arguments[weight]),
+                  {t, config.dShared});
+  };
+  Value gate = project("w1");
+  Value hidden = swiglu(gate, project("w3"));
+  constexpr StringLiteral down = "shared_experts.w2.weight";
+  return einsum("tf,df->td", hidden, at(down, arguments[down]),
+                {t, config.dModel});
+}
+
+OwningOpRef<ModuleOp> LayerBuilder::build() {
+  OwningOpRef<ModuleOp> module = ModuleOp::create(builder, loc);
+  builder.setInsertionPointToStart(module->getBody());
+  createFunction();
+
+  Value x = arguments["x"];
+  PlacedTensorType type = cast<PlacedTensorType>(x.getType());
+  if (options.sequenceParallel)
+    x = convert(x, Placement::replicate());
+  x = at("x", x);
+  int64_t t = options.batch * options.seq;
+  Value tokens = FoldOp::create(builder, loc, unknown({t, config.dModel}), x);
+  Value experts;
+  Value scores = buildRouter(tokens, experts);
+  Value y = buildRouted(tokens, scores, experts);
+  if (config.dShared)
+    y = AddOp::create(builder, loc, y.getType(), y, buildShared(tokens));
+  y = UnfoldOp::create(builder, loc, unknown(type.getShape()), y);
+  y = RedistributeOp::create(builder, loc, type, y);
+  func::ReturnOp::create(builder, loc, y);
+  function.setFunctionType(builder.getFunctionType(function.getArgumentTypes(),
+                                                   TypeRange{y.getType()}));
+  function.setResultAttr(0, SPMDDialect::kNameAttr, builder.getStringAttr("y"));
+  return module;
+}
+
+} // namespace
+
+FailureOr<OwningOpRef<ModuleOp>>
+moe::importer::importLayer(MLIRContext *context, const LayerConfig &config,
+                           const LayerOptions &options, const LabelMap &labels,
+                           ImportError &error) {
+  context->loadDialect<func::FuncDialect, MoEDialect, SPMDDialect>();
+  LayerBuilder layer(context, config, options, labels);
+  if (failed(layer.check(error)))
+    return failure();
+  OwningOpRef<ModuleOp> module = layer.build();
+  // A label may name a dimension that its site does not have.
+  if (failed(verify(*module))) {
+    error = {"the labels do not fit the layer", "see the error above"};
+    return failure();
+  }
+  return module;
+}

@@ -1,0 +1,185 @@
+//===- moe-import.cpp - A model's configuration to IR ---------------------===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "mlir/IR/MLIRContext.h"
+#include "moe/Import/LayerImporter.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FileUtilities.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/WithColor.h"
+
+using namespace moe::importer;
+namespace cl = llvm::cl;
+
+static cl::OptionCategory category("moe-import options");
+
+static cl::opt<std::string> configPath(cl::Positional, cl::Required,
+                                       cl::desc("CONFIG.json"),
+                                       cl::cat(category));
+static cl::opt<std::string> outputPath("o", cl::init("-"),
+                                       cl::desc("Where the IR goes"),
+                                       cl::value_desc("FILE"),
+                                       cl::cat(category));
+static cl::opt<std::string> meshText("mesh", cl::init("tp=2"),
+                                     cl::desc("Mesh axes, outermost first"),
+                                     cl::value_desc("tp=N[,ep=1]"),
+                                     cl::cat(category));
+static cl::opt<std::string> planText("plan", cl::init("tp"),
+                                     cl::desc("How experts lie over the ranks"),
+                                     cl::value_desc("tp|etp|tp2ep"),
+                                     cl::cat(category));
+static cl::opt<int64_t> batch("batch", cl::init(1), cl::desc("Batch size"),
+                              cl::cat(category));
+static cl::opt<int64_t> seq("seq", cl::init(32), cl::desc("Tokens per batch"),
+                            cl::cat(category));
+static cl::opt<std::string>
+    scoreText("score",
+              cl::desc("Where scores multiply; the model's way if not "
+                       "given"),
+              cl::value_desc("after|before|pre-down"), cl::cat(category));
+static cl::opt<bool>
+    sequenceParallel("sequence-parallel",
+                     cl::desc("x, y and dy are cut along the sequence"),
+                     cl::cat(category));
+static cl::opt<std::string>
+    labelsText("labels", cl::init("none"),
+               cl::desc("What the code says of gradients: an era of torchtitan "
+                        "(none, titan-1805, titan-1878, titan-2388, "
+                        "titan-2416-review, titan-2416-seed, titan-2416) or a "
+                        "file"),
+               cl::value_desc("ERA|FILE.json"), cl::cat(category));
+static cl::opt<bool>
+    listSites("list-label-sites",
+              cl::desc("Print the sites that a label can name, and stop"),
+              cl::cat(category));
+static cl::opt<std::string> dtypeText("dtype", cl::init("f32"),
+                                      cl::desc("Element type of all floats"),
+                                      cl::value_desc("f32|bf16"),
+                                      cl::cat(category));
+
+static int fail(const ImportError &error) {
+  llvm::errs() << "moe-import: error: " << error.message
+               << "\nhelp: " << error.help << "\n";
+  return 1;
+}
+
+static mlir::LogicalResult readFile(llvm::StringRef path, std::string &text,
+                                    ImportError &error) {
+  auto buffer = llvm::MemoryBuffer::getFileOrSTDIN(path, /*IsText=*/true);
+  if (!buffer) {
+    error = {path.str() + ": " + buffer.getError().message(),
+             "the file must exist and be readable"};
+    return mlir::failure();
+  }
+  text = (*buffer)->getBuffer().str();
+  return mlir::success();
+}
+
+static mlir::LogicalResult parseOptions(LayerOptions &options,
+                                        ImportError &error) {
+  if (failed(LayerOptions::parseMesh(meshText, options.mesh, error)))
+    return mlir::failure();
+  auto plan = llvm::StringSwitch<std::optional<Plan>>(planText)
+                  .Case("tp", Plan::TP)
+                  .Case("etp", Plan::ETP)
+                  .Case("tp2ep", Plan::TP2EP)
+                  .Default(std::nullopt);
+  if (!plan) {
+    error = {"unknown plan '" + planText + "'", "use tp, etp or tp2ep"};
+    return mlir::failure();
+  }
+  options.plan = *plan;
+  if (!scoreText.empty()) {
+    options.scorePosition =
+        llvm::StringSwitch<std::optional<ScorePosition>>(scoreText)
+            .Case("after", ScorePosition::After)
+            .Case("before", ScorePosition::Before)
+            .Case("pre-down", ScorePosition::PreDown)
+            .Default(std::nullopt);
+    if (!options.scorePosition) {
+      error = {"unknown score position '" + scoreText + "'",
+               "use after, before or pre-down"};
+      return mlir::failure();
+    }
+  }
+  if (dtypeText != "f32" && dtypeText != "bf16") {
+    error = {"unknown dtype '" + dtypeText + "'", "use f32 or bf16"};
+    return mlir::failure();
+  }
+  options.bf16 = dtypeText == "bf16";
+  options.batch = batch;
+  options.seq = seq;
+  options.sequenceParallel = sequenceParallel;
+  return mlir::success();
+}
+
+static mlir::FailureOr<LabelMap> getLabels(const LayerConfig &config,
+                                           const LayerOptions &options,
+                                           ImportError &error) {
+  if (!llvm::StringRef(labelsText).ends_with(".json"))
+    return getBuiltinLabels(labelsText, config, options, error);
+  std::string text;
+  if (failed(readFile(labelsText, text, error)))
+    return mlir::failure();
+  return parseLabels(text, labelsText, config, options, error);
+}
+
+/// Whole or not at all: written beside its place and moved there.
+static mlir::LogicalResult writeOutput(mlir::ModuleOp module,
+                                       ImportError &error) {
+  auto print = [&](llvm::raw_ostream &os) {
+    module.print(os);
+    return llvm::Error::success();
+  };
+  if (outputPath == "-") {
+    (void)print(llvm::outs());
+    return mlir::success();
+  }
+  if (llvm::Error problem = llvm::writeToOutput(outputPath, print)) {
+    error = {outputPath + ": " + llvm::toString(std::move(problem)),
+             "the folder must exist and be writable"};
+    return mlir::failure();
+  }
+  return mlir::success();
+}
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  cl::HideUnrelatedOptions(category);
+  cl::ParseCommandLineOptions(
+      argc, argv,
+      "One MoE layer of a model's config.json as IR\n\n"
+      "  moe-import config.json -o layer.mlir --mesh tp=2 --plan tp2ep \\\n"
+      "      --batch 2 --seq 16 --sequence-parallel --labels titan-1878\n");
+
+  ImportError error;
+  LayerOptions options;
+  std::string text;
+  if (failed(parseOptions(options, error)) ||
+      failed(readFile(configPath, text, error)))
+    return fail(error);
+  auto config = LayerConfig::parse(text, configPath, error);
+  if (failed(config))
+    return fail(error);
+  if (listSites) {
+    for (const LabelSite &site : labelSites(*config, options))
+      llvm::outs() << llvm::formatv("{0,-26} {1}\n", site.name,
+                                    site.description);
+    return 0;
+  }
+  auto labels = getLabels(*config, options, error);
+  if (failed(labels))
+    return fail(error);
+  mlir::MLIRContext context;
+  auto module = importLayer(&context, *config, options, *labels, error);
+  if (failed(module) || failed(writeOutput(**module, error)))
+    return fail(error);
+  return 0;
+}
