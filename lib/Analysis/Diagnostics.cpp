@@ -241,8 +241,8 @@ static void noteRepairs(InFlightDiagnostic &diag,
   if (isClaim && finding.truth.isPartial() &&
       holds(finding.op, finding.believed, /*moves=*/true)) {
     diag.attachNote(finding.op->getLoc())
-        << "help: or reduce it here (`grad converts`): an all-reduce over "
-        << over;
+        << (helped ? "help: or" : "help:")
+        << " reduce it here (`grad converts`): an all-reduce over " << over;
     helped = true;
   }
   if (reducer && holds(reducer, Placement::partial(), /*moves=*/false)) {

@@ -70,13 +70,13 @@ private:
 
 LogicalResult Differentiator::checkPrimal() {
   if (!llvm::hasSingleElement(primal.getBody()))
-    return primal.emitError("A1: cannot differentiate a function with several "
+    return primal.emitError("[A1] cannot differentiate a function with several "
                             "blocks; help: use structured operations");
   for (Operation &op : primal.getBody().front())
     for (Value result : op.getResults())
       if (auto type = dyn_cast<PlacedTensorType>(result.getType()))
         if (type.hasUnknownPlacement())
-          return op.emitError("A2: its placement is not known yet; help: run "
+          return op.emitError("[A2] its placement is not known yet; help: run "
                               "spmd-infer-placements first");
   return success();
 }
@@ -146,7 +146,7 @@ LogicalResult Differentiator::emitOperandCotangents(Operation *op) {
     return success();
   auto differentiable = dyn_cast<DifferentiableOpInterface>(op);
   if (!differentiable)
-    return op->emitError("A1: '")
+    return op->emitError("[A1] '")
            << op->getName()
            << "' has no derivative, and a gradient has to pass through it; "
               "help: give it DifferentiableOpInterface, or mark the arguments "
