@@ -1,0 +1,412 @@
+//===- LabelSweep.cpp - The verifier's verdicts beside exact execution ----===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Draws assignments of labels to the label sites of small layers, asks the
+// verifier which claims are false, and runs the same program on simulated ranks
+// in the prime field. There a claim is false if the local values at it do not
+// have the claimed meaning, the meaning being the value of the unsharded run.
+// Like the verifier, the execution goes on with what is claimed.
+//
+// Random labels are nearly all wrong somewhere. So assignments come from
+// chains: the next one draws some of the labels anew that execution has shown
+// false; one that is right is disturbed at random. The verifier has no part in
+// the drawing.
+//
+//===----------------------------------------------------------------------===//
+
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Pass/PassManager.h"
+#include "moe/Analysis/PlacementAnalysis.h"
+#include "moe/Dialect/MoE/IR/MoE.h"
+#include "moe/Import/LayerImporter.h"
+#include "moe/Pipelines/Pipelines.h"
+#include "moe/Reference/Interpreter.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/raw_ostream.h"
+#include <set>
+
+using namespace moe;
+using namespace moe::importer;
+using namespace moe::reference;
+using mlir::failed;
+using mlir::succeeded;
+
+namespace cl = llvm::cl;
+
+static cl::opt<uint64_t> seed("seed", cl::init(1), cl::desc("Random seed"));
+static cl::opt<int64_t> cases("cases", cl::init(1000),
+                              cl::desc("Different programs to compare"));
+static cl::opt<unsigned> part("part", cl::init(0),
+                              cl::desc("Which share of the layers to take"));
+static cl::opt<unsigned> parts("parts", cl::init(1),
+                               cl::desc("Number of shares"));
+static cl::opt<std::string>
+    blind("blind-to", cl::desc("Plant a defect: overlook findings of a label"),
+          cl::value_desc("G1|G2|G3|G5"));
+
+namespace {
+
+constexpr llvm::StringLiteral kLabels[] = {"replicate", "partial", "reduced"};
+
+/// What is compared: a layer, and a label for each of its sites.
+struct Case {
+  LayerConfig config;
+  LayerOptions options;
+  std::vector<LabelSite> sites;
+  std::vector<unsigned> labels;
+
+  LabelMap getLabelMap() const {
+    LabelMap map;
+    for (auto [site, label] : llvm::zip_equal(sites, labels))
+      (void)parseLabel(kLabels[label], map[site.name]);
+    return map;
+  }
+
+  /// What `str` leaves out.
+  std::string describeLayer() const {
+    return llvm::formatv("{0} {1} {2} {3} {4} ", options.batch, config.dShared,
+                         int(config.scoreFunction), config.normalize,
+                         config.scale);
+  }
+
+  std::string str() const {
+    static constexpr const char *plans[] = {"tp", "etp", "tp2ep"};
+    static constexpr const char *scores[] = {"before", "after", "pre-down"};
+    std::string text =
+        llvm::formatv("--plan {0} --mesh tp={1} --score {2}{3} --labels {{",
+                      plans[int(options.plan)], options.mesh.back().second,
+                      scores[int(*options.scorePosition)],
+                      options.sequenceParallel ? " --sequence-parallel" : "")
+            .str();
+    for (auto [site, label] : llvm::zip_equal(sites, labels))
+      text += llvm::formatv("\"{0}\": \"{1}\", ", site.name, kLabels[label]);
+    return text.substr(0, text.size() - 2) + "}";
+  }
+};
+
+/// What execution shows.
+struct Execution {
+  /// Claims, conversions and returns whose operand is not what it is taken for.
+  llvm::SmallSetVector<mlir::Operation *, 8> faults;
+  int64_t claims = 0;
+  /// Operations that made something wrong out of operands that were right.
+  /// Only a sum of a replicated and a partial term may.
+  std::string unsound;
+};
+
+class Executor {
+public:
+  Executor(mlir::func::FuncOp function, const RankMesh &mesh, Random &random)
+      : function(function), mesh(mesh), random(random) {}
+
+  mlir::FailureOr<Execution> run();
+
+private:
+  using Locals = LocalValues<Field>;
+
+  mlir::LogicalResult placeArguments();
+  mlir::LogicalResult runUnsharded();
+  bool means(const Locals &locals, mlir::Value value) const;
+  mlir::LogicalResult visit(mlir::Operation *op,
+                            llvm::MutableArrayRef<Locals> results);
+
+  mlir::func::FuncOp function;
+  const RankMesh &mesh;
+  Random &random;
+  std::vector<Value<Field>> globals;
+  std::vector<Locals> arguments;
+  llvm::DenseMap<mlir::Value, Value<Field>> truth;
+  /// Values whose local values mean the global one, by their type.
+  llvm::DenseMap<mlir::Value, bool> meaningful;
+  Execution execution;
+};
+
+} // namespace
+
+static spmd::PlacedTensorType typeOf(mlir::Value value) {
+  return llvm::cast<spmd::PlacedTensorType>(value.getType());
+}
+
+mlir::LogicalResult Executor::placeArguments() {
+  for (mlir::BlockArgument argument : function.getArguments()) {
+    Tensor<Field> tensor(typeOf(argument).getShape());
+    for (Field &element : tensor.data)
+      element = Numerics<Field>::sample(random);
+    globals.emplace_back(std::move(tensor));
+    std::string error;
+    auto locals = place(globals.back(), mesh, typeOf(argument).getPlacements(),
+                        random, {}, error);
+    if (failed(locals))
+      return function.emitError(error);
+    arguments.push_back(std::move(*locals));
+    meaningful[argument] = true;
+  }
+  return mlir::success();
+}
+
+mlir::LogicalResult Executor::runUnsharded() {
+  Interpreter<Field> single(mesh.unsharded());
+  single.setAfterOp(
+      [&](mlir::Operation *op, llvm::MutableArrayRef<Locals> results) {
+        for (auto [value, locals] : llvm::zip_equal(op->getResults(), results))
+          truth[value] = locals.front();
+        return mlir::success();
+      });
+  std::vector<Locals> locals;
+  for (const Value<Field> &global : globals)
+    locals.push_back({global});
+  return single.run(function, locals);
+}
+
+bool Executor::means(const Locals &locals, mlir::Value value) const {
+  auto type = typeOf(value);
+  Denotation<Field> denoted =
+      denote(locals, mesh, type.getShape(), type.getPlacements());
+  return denoted.global && denoted.global->hasSameBits(truth.lookup(value));
+}
+
+mlir::LogicalResult Executor::visit(mlir::Operation *op,
+                                    llvm::MutableArrayRef<Locals> results) {
+  bool isClaim = llvm::isa<spmd::ClaimOp, spmd::BoundaryOp>(op);
+  bool operandsMean = llvm::all_of(
+      op->getOperands(), [&](mlir::Value v) { return meaningful.lookup(v); });
+  execution.claims += isClaim;
+  for (auto [value, locals] : llvm::zip_equal(op->getResults(), results)) {
+    bool right = means(locals, value);
+    bool trusts = isClaim || llvm::isa<spmd::RedistributeOp>(op);
+    if (trusts && !(isClaim ? right : operandsMean)) {
+      execution.faults.insert(op);
+      std::string error;
+      auto believed = place(truth.lookup(value), mesh,
+                            typeOf(value).getPlacements(), random, {}, error);
+      if (failed(believed))
+        return op->emitError(error);
+      locals = std::move(*believed);
+      right = true;
+    }
+    if (!right && operandsMean && !llvm::isa<AddOp>(op))
+      execution.unsound = op->getName().getStringRef().str();
+    meaningful[value] = right;
+  }
+  return mlir::success();
+}
+
+mlir::FailureOr<Execution> Executor::run() {
+  if (failed(placeArguments()) || failed(runUnsharded()))
+    return mlir::failure();
+  Interpreter<Field> ranks(mesh);
+  ranks.setAfterOp(
+      [&](mlir::Operation *op, llvm::MutableArrayRef<Locals> results) {
+        return visit(op, results);
+      });
+  if (failed(ranks.run(function, arguments)))
+    return mlir::failure();
+  mlir::Operation *ret = function.getBody().front().getTerminator();
+  if (!llvm::all_of(ret->getOperands(),
+                    [&](mlir::Value v) { return meaningful.lookup(v); }))
+    execution.faults.insert(ret);
+  return std::move(execution);
+}
+
+namespace {
+
+/// Totals over all cases.
+struct Counts {
+  int64_t cases = 0, refused = 0, claims = 0, falseClaims = 0, wrong = 0;
+};
+
+class Sweep {
+public:
+  Sweep() : random(seed + part) { context.disableMultithreading(); }
+
+  /// False if something could not be run at all.
+  bool run();
+  Counts counts;
+  size_t numAssignments() const { return assignments.size(); }
+
+private:
+  Case drawCase(unsigned form);
+  /// What decides nothing about labels: score function, batch and the like.
+  void drawVariant(Case &test);
+  void redraw(Case &test);
+  /// Compares one case; fails if it can't be run.
+  mlir::LogicalResult compare(const Case &test);
+  void complain(const Case &test, const std::string &what);
+  unsigned draw(unsigned bound) { return random() % bound; }
+
+  Random random;
+  mlir::MLIRContext context;
+  /// Programs, and their forms and labels alone.
+  std::set<std::string> seen;
+  std::set<std::string> assignments;
+  /// The sites of the faults of the last case.
+  std::vector<std::string> faultySites;
+};
+
+} // namespace
+
+void Sweep::complain(const Case &test, const std::string &what) {
+  ++counts.wrong;
+  if (counts.wrong <= 5)
+    llvm::outs() << "DIFFERS: " << what << "\n  " << test.str() << "\n";
+}
+
+/// Three plans, three score positions, two sizes of tp; the rest at random.
+Case Sweep::drawCase(unsigned form) {
+  Case test;
+  test.options.plan = static_cast<Plan>(form % 3);
+  test.options.scorePosition = static_cast<ScorePosition>(form / 3 % 3);
+  int64_t ranks = form / 9 ? 4 : 2;
+  if (test.options.plan == Plan::ETP)
+    test.options.mesh.emplace_back("ep", 1);
+  test.options.mesh.emplace_back("tp", ranks);
+  test.options.seq = 4;
+  test.config.dModel = 3;
+  test.config.dExpert = 8;
+  test.config.dShared = draw(3) ? 4 : 0;
+  test.config.numExperts = 4;
+  test.config.topK = 2;
+  drawVariant(test);
+  test.sites = labelSites(test.config, test.options);
+  for (size_t i = 0; i < test.sites.size(); ++i)
+    test.labels.push_back(draw(3));
+  return test;
+}
+
+void Sweep::drawVariant(Case &test) {
+  test.options.batch = 1 + draw(2);
+  test.options.sequenceParallel = draw(2);
+  LayerConfig &config = test.config;
+  config.scoreFunction =
+      draw(2) ? ScoreFunction::Sigmoid : ScoreFunction::Softmax;
+  config.normalize = draw(2);
+  config.scale = draw(2) ? 2.5 : 1.0;
+}
+
+void Sweep::redraw(Case &test) {
+  if (faultySites.empty() && draw(2)) {
+    drawVariant(test);
+    return;
+  }
+  unsigned disturbed = draw(test.sites.size());
+  for (auto [i, site] : llvm::enumerate(test.sites)) {
+    bool again = faultySites.empty()
+                     ? i == disturbed
+                     : llvm::is_contained(faultySites, site.name);
+    if (again)
+      test.labels[i] = (test.labels[i] + 1 + draw(2)) % 3;
+  }
+}
+
+mlir::LogicalResult Sweep::compare(const Case &test) {
+  ImportError error;
+  auto module = importLayer(&context, test.config, test.options,
+                            test.getLabelMap(), error);
+  if (failed(module)) {
+    llvm::errs() << "error: " << error.message << "\n  " << test.str() << "\n";
+    return mlir::failure();
+  }
+  int64_t errors = 0;
+  bool accepted;
+  {
+    mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &d) {
+      errors += d.getSeverity() == mlir::DiagnosticSeverity::Error;
+      return mlir::success();
+    });
+    mlir::PassManager pm(&context);
+    buildMoECheckPipeline(pm);
+    accepted = succeeded(pm.run(**module));
+  }
+  auto function = (*module)->lookupSymbol<mlir::func::FuncOp>("moe_layer.vjp");
+  if (!function) {
+    complain(test, "the pipeline gave no joint function");
+    return mlir::success();
+  }
+  spmd::PlacementAnalysis analysis(function);
+  llvm::SmallSetVector<mlir::Operation *, 8> findings;
+  for (const spmd::Finding &finding : analysis.getFindings())
+    if (finding.label != blind)
+      findings.insert(finding.op);
+    else
+      --errors, accepted |= errors == 0;
+
+  std::string why;
+  auto mesh = RankMesh::get(typeOf(function.getArgument(0)).getMesh(), why);
+  if (failed(mesh))
+    return function.emitError(why);
+  auto execution = Executor(function, *mesh, random).run();
+  if (failed(execution))
+    return mlir::failure();
+
+  ++counts.cases;
+  counts.refused += !execution->faults.empty();
+  counts.claims += execution->claims;
+  faultySites.clear();
+  for (mlir::Operation *fault : execution->faults)
+    if (auto site = fault->getAttrOfType<mlir::StringAttr>("site"))
+      faultySites.push_back(site.str());
+
+  if (!execution->unsound.empty())
+    complain(test, execution->unsound + " breaks its placement rule");
+  else if (accepted != execution->faults.empty())
+    complain(test, llvm::formatv("moe-check {0}, execution shows {1} faults",
+                                 accepted ? "accepts" : "refuses",
+                                 execution->faults.size()));
+  function.walk([&](mlir::Operation *op) {
+    bool found = findings.contains(op);
+    bool fault = execution->faults.contains(op);
+    bool isClaim = llvm::isa<spmd::ClaimOp, spmd::BoundaryOp>(op);
+    counts.falseClaims += isClaim && fault;
+    // What only follows from a false claim is not reported a second time.
+    if (found == fault || (fault && !isClaim && !findings.empty()))
+      return;
+    std::string text =
+        llvm::formatv("the verifier takes {0} for {1}",
+                      op->getName().getStringRef(), found ? "false" : "true");
+    if (auto site = op->getAttrOfType<mlir::StringAttr>("site"))
+      text += " at " + site.str();
+    complain(test, text);
+  });
+  return mlir::success();
+}
+
+bool Sweep::run() {
+  constexpr unsigned numForms = 18, chainLength = 48;
+  for (unsigned form = part; counts.cases < cases;
+       form = (form + parts) % numForms) {
+    Case test = drawCase(form);
+    for (unsigned i = 0; i < chainLength && counts.cases < cases; ++i) {
+      std::string key = test.str();
+      if (!seen.insert(test.describeLayer() + key).second) {
+        redraw(test);
+        continue;
+      }
+      assignments.insert(key);
+      if (failed(compare(test)))
+        return false;
+      redraw(test);
+    }
+  }
+  return true;
+}
+
+int main(int argc, char **argv) {
+  cl::ParseCommandLineOptions(
+      argc, argv,
+      "Compares the verifier with exact execution of the program\n");
+  Sweep sweep;
+  bool ran = sweep.run();
+  const Counts &counts = sweep.counts;
+  llvm::outs() << llvm::formatv(
+      "programs {0} assignments {1} refused {2} claims {3} false {4} "
+      "differ {5}\n",
+      counts.cases, sweep.numAssignments(), counts.refused, counts.claims,
+      counts.falseClaims, counts.wrong);
+  return ran && counts.wrong == 0 ? 0 : 1;
+}
