@@ -61,6 +61,15 @@ LogicalResult moe::spmd::emitMissingRule(Operation *op) {
             "its result; help: give it PlacementOpInterface";
 }
 
+LogicalResult moe::spmd::checkSingleBlock(func::FuncOp function) {
+  if (llvm::hasSingleElement(function.getBody()) ||
+      !touchesPlacedTensors(function))
+    return success();
+  return emitError(function.getLoc())
+         << "[R6] nothing is known of placements that pass between the blocks "
+            "of a function; help: use structured operations";
+}
+
 //===----------------------------------------------------------------------===//
 // The witness
 //===----------------------------------------------------------------------===//
@@ -123,7 +132,8 @@ static Operation *findReduction(const PlacementAnalysis &analysis, Value value,
     Operation *op = current.getDefiningOp();
     if (!op)
       continue;
-    if (isa<RedistributeOp, AllReduceOp, AllGatherOp, ClaimOp>(op) &&
+    if (isa<RedistributeOp, AllReduceOp, AllGatherOp, ClaimOp, BoundaryOp>(
+            op) &&
         !analysis.get(op->getOperand(0), axis).placement.isReplicate()) {
       for (Value step = next[current]; step; step = next[step])
         path.push_back(step.getDefiningOp());
@@ -150,7 +160,7 @@ static Operation *noteReplicated(InFlightDiagnostic &diag,
                          << ": all that it is computed from is";
     return nullptr;
   }
-  bool claimed = isa<ClaimOp>(origin);
+  bool claimed = isa<ClaimOp, BoundaryOp>(origin);
   diag.attachNote(origin->getLoc())
       << (claimed ? "it is taken as the same on all ranks of "
                   : "it was already made the same on all ranks of ")
@@ -234,8 +244,10 @@ static void noteRepairs(InFlightDiagnostic &diag,
   if (isClaim && !finding.truth.isMixed() &&
       holds(finding.op, finding.truth, /*moves=*/false)) {
     diag.attachNote(finding.op->getLoc())
-        << "help: claim " << finding.truth.str() << " over " << over
-        << " here, and whatever reduces it later reduces it once";
+        << "help: claim " << finding.truth.str() << " over " << over << " here"
+        << (finding.truth.isPartial()
+                ? ", and whatever reduces it later reduces it once"
+                : "");
     helped = true;
   }
   if (isClaim && finding.truth.isPartial() &&
@@ -291,6 +303,10 @@ static void describeFault(InFlightDiagnostic &diag, const Finding &finding) {
     diag << "a reduction too many";
   else if (finding.label == "G4")
     diag << "it is another kind of reduction";
+  else if (!finding.truth.isCut())
+    diag << "it is not cut";
+  else if (!finding.believed.isCut())
+    diag << "it is cut";
   else
     diag << "it is cut otherwise";
 }
@@ -333,4 +349,11 @@ void moe::spmd::emitFinding(const PlacementAnalysis &analysis,
   }
   if (finding.label.starts_with("G"))
     noteRepairs(diag, analysis, function, finding, reducer);
+  else if (finding.label == "T1")
+    diag.attachNote(finding.op->getLoc())
+        << "help: write `?` to have the placement inferred, or convert the "
+           "value with spmd.redistribute";
+  else
+    diag.attachNote(finding.op->getLoc())
+        << "help: convert an operand with spmd.redistribute";
 }

@@ -29,6 +29,20 @@ static StringRef claimLabel(Placement truth, Placement claimed) {
   return claimed.isPartial() ? "G2" : "G1";
 }
 
+bool moe::spmd::touchesPlacedTensors(Operation *op) {
+  auto isPlaced = [](Value value) {
+    return isa<PlacedTensorType>(value.getType());
+  };
+  return op
+      ->walk([&](Operation *inner) {
+        return llvm::any_of(inner->getOperands(), isPlaced) ||
+                       llvm::any_of(inner->getResults(), isPlaced)
+                   ? WalkResult::interrupt()
+                   : WalkResult::advance();
+      })
+      .wasInterrupted();
+}
+
 PlacementAnalysis::PlacementAnalysis(func::FuncOp function,
                                      const Repair *repair)
     : function(function), repair(repair) {
@@ -186,8 +200,8 @@ void PlacementAnalysis::visitReturn(func::ReturnOp op) {
 void PlacementAnalysis::visit(Operation *op) {
   if (auto ret = dyn_cast<func::ReturnOp>(op))
     return visitReturn(ret);
-  if (op->getNumResults() == 0 || op->getNumOperands() == 0 ||
-      !placedType(op->getResult(0)))
+  bool hasRule = isa<PlacementOpInterface>(op);
+  if (!hasRule && !touchesPlacedTensors(op))
     return;
   for (Value result : op->getResults())
     derivations.try_emplace(result);
@@ -198,9 +212,11 @@ void PlacementAnalysis::visit(Operation *op) {
       for (Value result : op->getResults())
         taints[result].insert_range(inherited);
     }
+  if (!hasRule)
+    return visitForeign(op);
   auto mesh = placedType(op->getOperand(0)).getMesh();
   for (auto [axis, meshAxis] : llvm::enumerate(mesh.getLeafAxes())) {
-    if (meshAxis.getSize() > 1 && isa<PlacementOpInterface>(op)) {
+    if (meshAxis.getSize() > 1) {
       visitAxis(op, axis);
       continue;
     }
@@ -210,13 +226,17 @@ void PlacementAnalysis::visit(Operation *op) {
                                      TransferStep::Replicated,
                                      {}});
   }
-  if (isa<PlacementOpInterface>(op)) {
-    checkRows(op);
-    return;
-  }
+  checkRows(op);
+}
+
+/// An operation without a rule: what is believed of its results stands.
+void PlacementAnalysis::visitForeign(Operation *op) {
+  for (Value result : op->getResults())
+    if (PlacedTensorType type = placedType(result))
+      for (Placement placement : type.getPlacements())
+        derivations[result].push_back({placement, TransferStep::Stated, {}});
   Finding finding;
   finding.op = op;
-  finding.value = op->getResult(0);
   finding.label = "R6";
   record(std::move(finding));
 }

@@ -63,6 +63,9 @@ private:
   SymbolTable &symbols;
   OpBuilder builder;
   func::FuncOp joint;
+  /// Results and the cotangents that arrive for them. A value may be returned
+  /// twice.
+  SmallVector<std::pair<Value, Value>> seeds;
   DenseMap<Value, Value> cotangents;
   /// Values that a gradient is wanted of.
   DenseSet<Value> active;
@@ -72,7 +75,12 @@ LogicalResult Differentiator::checkPrimal() {
   if (!llvm::hasSingleElement(primal.getBody()))
     return primal.emitError("[A1] cannot differentiate a function with several "
                             "blocks; help: use structured operations");
-  for (Operation &op : primal.getBody().front())
+  Block &body = primal.getBody().front();
+  if (!isa<func::ReturnOp>(body.getTerminator()))
+    return body.getTerminator()->emitError(
+        "[A1] cannot differentiate a function that does not end in "
+        "func.return");
+  for (Operation &op : body)
     for (Value result : op.getResults())
       if (auto type = dyn_cast<PlacedTensorType>(result.getType()))
         if (type.hasUnknownPlacement())
@@ -110,7 +118,7 @@ void Differentiator::createJoint() {
         joint.getNumArguments(),
         seedType(cast<PlacedTensorType>(result.getType())), attrs,
         primalReturn.getLoc());
-    accumulate(result, joint.getArguments().back(), primalReturn.getLoc());
+    seeds.push_back({result, joint.getArguments().back()});
   }
   // What the arguments with a gradient reach, in order of the operations.
   for (unsigned i = 0; i < primal.getNumArguments(); ++i)
@@ -165,6 +173,8 @@ LogicalResult Differentiator::emitBackward(func::ReturnOp primalReturn) {
   SmallVector<Operation *> forward;
   for (Operation &op : joint.getBody().front().without_terminator())
     forward.push_back(&op);
+  for (auto [result, seed] : seeds)
+    accumulate(result, seed, primalReturn.getLoc());
   for (Operation *op : llvm::reverse(forward))
     if (failed(emitOperandCotangents(op)))
       return failure();
@@ -243,7 +253,6 @@ struct DifferentiatePass : ::moe::impl::DifferentiateBase<DifferentiatePass> {
     SmallVector<func::FuncOp> functions(getOperation().getOps<func::FuncOp>());
     for (func::FuncOp function : functions) {
       if (function.isDeclaration() ||
-          function->hasAttr(SPMDDialect::kVjpAttr) ||
           function.getName().ends_with(kJointSuffix) ||
           llvm::none_of(function.getResultTypes(), hasGradient))
         continue;

@@ -72,6 +72,7 @@ public:
 
 private:
   void visit(mlir::Operation *op);
+  void visitForeign(mlir::Operation *op);
   void visitAxis(mlir::Operation *op, unsigned axis);
   void visitReturn(mlir::func::ReturnOp op);
   void checkRows(mlir::Operation *op);
@@ -89,6 +90,12 @@ private:
   unsigned numClaims = 0;
 };
 
+/// Whether placed tensors are operands or results of `op` or of an operation in
+/// its regions.
+bool touchesPlacedTensors(mlir::Operation *op);
+/// Reports (R6) a function with placed tensors in several blocks: nothing is
+/// known of placements that pass between blocks.
+mlir::LogicalResult checkSingleBlock(mlir::func::FuncOp function);
 /// Reports that the rule of `op` forbids its operands on `axis`.
 mlir::LogicalResult emitRuleError(mlir::Operation *op, unsigned axis,
                                   const Transfer &transfer);

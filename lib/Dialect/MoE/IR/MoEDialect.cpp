@@ -139,8 +139,22 @@ LogicalResult GroupedEinsumOp::verify() {
   if (failed(verifyEquation(*this, getEquation(), {getLhs(), getRhs()},
                             getResult(), sizes)))
     return failure();
-  if (!sizes.contains('n') || !sizes.contains('e'))
-    return emitOpError("(E1) needs the letters 'n' (rows) and 'e' (experts)");
+  // Known to parse. Two terms by row and one by expert, so that the equation's
+  // derivatives have that form too.
+  std::string error;
+  auto equation = Equation::parse(getEquation(), /*grouped=*/true, error);
+  unsigned byRow = 0, byExpert = 0;
+  bool both = false;
+  for (StringRef term :
+       {equation->operands[0], equation->operands[1], equation->result}) {
+    byRow += term.contains('n');
+    byExpert += term.contains('e');
+    both |= term.contains('n') && term.contains('e');
+  }
+  if (byRow != 2 || byExpert != 1 || both)
+    return emitOpError("(E1) needs the letter 'n' (rows) in two of its three "
+                       "terms and 'e' (experts) in the third, unlike \"")
+           << getEquation() << "\"";
   if (failed(verifyRank(*this, "E4", getCounts(), "counts", 1)) ||
       failed(verifySize(*this, "E4", "the number of counts",
                         placedType(getCounts()).getDimSize(0),

@@ -98,7 +98,9 @@ PlacementRule AddOp::getPlacementRule() {
   return elementwiseRule(*this, Linearity::Additive);
 }
 PlacementRule SubOp::getPlacementRule() {
-  return elementwiseRule(*this, Linearity::Additive);
+  PlacementRule rule = elementwiseRule(*this, Linearity::Additive);
+  rule.subtractedFrom = 1;
+  return rule;
 }
 PlacementRule MulOp::getPlacementRule() {
   return elementwiseRule(*this, Linearity::Multilinear, {true, true});

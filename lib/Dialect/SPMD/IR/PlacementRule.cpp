@@ -148,11 +148,18 @@ static Transfer transferTerms(const PlacementRule &rule,
         return carried(rule, Placement::mixed(), i, TransferStep::Mixed);
     // avg: the mean of terms plus a constant is the mean plus the constant.
     if (placement.reduction == ReductionKind::Max ||
-        placement.reduction == ReductionKind::Min)
+        placement.reduction == ReductionKind::Min) {
       if (llvm::count_if(operands, [](Placement p) { return p.isPartial(); }) >
           1)
         return Transfer::failure("R2", "two operands are " + placement.str(),
                                  first);
+      if (rule.subtractedFrom >= 0 &&
+          first >= static_cast<unsigned>(rule.subtractedFrom))
+        return Transfer::failure("R1",
+                                 operandName(first) + " is " + placement.str() +
+                                     ", and the operation subtracts it",
+                                 first);
+    }
     return carried(rule, placement, first, TransferStep::Carried);
   }
 

@@ -9,6 +9,7 @@
 #include "moe/Dialect/SPMD/IR/SPMD.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace moe::spmd;
@@ -91,7 +92,17 @@ static LogicalResult verifyValueAttribute(Operation *op, NamedAttribute attr,
     auto tensor = dyn_cast<PlacedTensorType>(type);
     if (!placements || !tensor)
       return emit() << " must be a #spmd.placements on a placed tensor";
-    return placements.resolve(tensor.getMesh(), [&] { return emit() << ": "; });
+    if (!isa<FloatType>(tensor.getElementType()))
+      return emit() << " is on a tensor of " << tensor.getElementType()
+                    << ", which has no gradient";
+    auto emitDetail = [&] { return emit() << ": "; };
+    FailureOr<SmallVector<Placement>> resolved =
+        placements.resolve(tensor.getMesh(), emitDetail);
+    if (failed(resolved))
+      return failure();
+    return PlacedTensorType::verify(emitDetail, tensor.getShape(),
+                                    tensor.getElementType(), tensor.getMesh(),
+                                    *resolved);
   }
   return emit() << " is not known to the spmd dialect";
 }
@@ -120,16 +131,23 @@ static void printAxisName(AsmPrinter &printer, StringRef name) {
   printer.printKeywordOrString(name);
 }
 
-static FailureOr<MeshAxisAttr> parseAxis(AsmParser &parser) {
+/// Bounds the recursion over text that nests without end.
+constexpr unsigned kMaxAxisNesting = 64;
+
+static FailureOr<MeshAxisAttr> parseAxis(AsmParser &parser,
+                                         unsigned nesting = 0) {
   std::string name;
   SMLoc loc = parser.getCurrentLocation();
+  if (nesting > kMaxAxisNesting)
+    return parser.emitError(loc, "mesh axes nest deeper than ")
+           << kMaxAxisNesting << " levels";
   if (parser.parseKeywordOrString(&name) || parser.parseEqual())
     return failure();
   SmallVector<MeshAxisAttr> subAxes;
   int64_t size = 1;
   if (succeeded(parser.parseOptionalLParen())) {
     auto parseSubAxis = [&]() -> ParseResult {
-      FailureOr<MeshAxisAttr> axis = parseAxis(parser);
+      FailureOr<MeshAxisAttr> axis = parseAxis(parser, nesting + 1);
       if (failed(axis))
         return failure();
       subAxes.push_back(*axis);
@@ -292,6 +310,8 @@ SmallVector<unsigned> MeshAttr::getLeavesOf(StringRef name) const {
 }
 
 std::string MeshAttr::describeAxes() const {
+  if (getAxes().empty())
+    return "none";
   std::string text;
   llvm::raw_string_ostream os(text);
   llvm::interleaveComma(getLeafAxes(), os, [&](MeshAxisAttr axis) {
@@ -491,9 +511,16 @@ PlacedTensorType::verify(function_ref<InFlightDiagnostic()> emitError,
   if (!elementType.isIntOrFloat())
     return emitError() << "element type must be an integer or a float, not "
                        << elementType;
-  for (int64_t size : shape)
+  if (shape.size() > std::numeric_limits<int16_t>::max())
+    return emitError() << "(T4) a placed tensor has fewer than 2^15 dimensions";
+  int64_t elements = 1;
+  for (int64_t size : shape) {
     if (size < 0)
       return emitError() << "(T4) the shape of a placed tensor is static";
+    // Any product of dimensions has to be a number, in an empty tensor too.
+    if (llvm::MulOverflow(elements, std::max<int64_t>(size, 1), elements))
+      return emitError() << "(T4) a placed tensor has fewer than 2^63 elements";
+  }
   if (placements.size() != mesh.getNumLeafAxes())
     return emitError() << "(T1) " << placements.size()
                        << " placements for a mesh with "

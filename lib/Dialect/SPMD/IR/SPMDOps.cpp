@@ -294,6 +294,18 @@ static LogicalResult verifyOtherAxes(Operation *op, ArrayRef<bool> named) {
   return success();
 }
 
+/// The dimensions that a collective names exist.
+static LogicalResult verifyDims(Operation *op, StringRef label,
+                                ArrayRef<int64_t> dims) {
+  int64_t rank = placedType(op->getOperand(0)).getRank();
+  for (int64_t dim : dims)
+    if (dim < 0 || dim >= rank)
+      return op->emitOpError("(")
+             << label << ") dimension " << dim
+             << " does not exist in a tensor of rank " << rank;
+  return success();
+}
+
 /// Checks one label: on the named axes the result is `to` (or `?`), and the
 /// operand `from` (or `?`) where `from` is given.
 static LogicalResult verifyCollective(Operation *op, StringRef label,
@@ -304,12 +316,6 @@ static LogicalResult verifyCollective(Operation *op, StringRef label,
   if (failed(verifySameTensor(op)) || failed(resolveAxes(op, names, named)) ||
       failed(verifyOtherAxes(op, named)))
     return failure();
-  int64_t rank = placedType(op->getOperand(0)).getRank();
-  for (const Placement &placement : {from.value_or(to), to})
-    if (placement.isCut() && placement.dim >= rank)
-      return op->emitOpError("(")
-             << label << ") dimension " << placement.dim
-             << " does not exist in a tensor of rank " << rank;
   for (unsigned axis = 0; axis < named.size(); ++axis) {
     if (!named[axis])
       continue;
@@ -358,6 +364,8 @@ void AllReduceOp::buildVjp(OpBuilder &builder, ValueRange cotangents,
 }
 
 LogicalResult AllGatherOp::verify() {
+  if (failed(verifyDims(*this, "L2", {static_cast<int64_t>(getDim())})))
+    return failure();
   return verifyCollective(*this, "L2", {getAxis()}, Placement::shard(getDim()),
                           Placement::replicate());
 }
@@ -378,6 +386,8 @@ void AllGatherOp::buildVjp(OpBuilder &builder, ValueRange cotangents,
 }
 
 LogicalResult ReduceScatterOp::verify() {
+  if (failed(verifyDims(*this, "L3", {static_cast<int64_t>(getDim())})))
+    return failure();
   return verifyCollective(*this, "L3", {getAxis()}, std::nullopt,
                           Placement::shard(getDim()));
 }
@@ -395,6 +405,10 @@ void ReduceScatterOp::buildVjp(OpBuilder &builder, ValueRange cotangents,
 }
 
 LogicalResult AllToAllOp::verify() {
+  if (failed(verifyDims(
+          *this, "L4",
+          {static_cast<int64_t>(getFrom()), static_cast<int64_t>(getTo())})))
+    return failure();
   return verifyCollective(*this, "L4", {getAxis()}, Placement::shard(getFrom()),
                           Placement::shard(getTo()));
 }

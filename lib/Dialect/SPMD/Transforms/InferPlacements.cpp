@@ -38,8 +38,6 @@ private:
   DenseSet<Value> doubtful;
 };
 
-bool isPlaced(Value value) { return isa<PlacedTensorType>(value.getType()); }
-
 LogicalResult InferPlacementsPass::checkArguments(func::FuncOp function) {
   for (BlockArgument argument : function.getArguments())
     if (auto type = dyn_cast<PlacedTensorType>(argument.getType()))
@@ -75,12 +73,10 @@ InferPlacementsPass::inferAxis(Operation *op, unsigned axis) {
 }
 
 LogicalResult InferPlacementsPass::inferOperation(Operation *op) {
-  if (op->hasTrait<OpTrait::IsTerminator>() ||
-      (llvm::none_of(op->getOperands(), isPlaced) &&
-       llvm::none_of(op->getResults(), isPlaced)))
+  if (isa<func::ReturnOp>(op))
     return success();
   if (!isa<PlacementOpInterface>(op))
-    return emitMissingRule(op);
+    return touchesPlacedTensors(op) ? emitMissingRule(op) : success();
 
   SmallVector<SmallVector<Placement>> placements;
   for (Value result : op->getResults())
@@ -130,15 +126,15 @@ void InferPlacementsPass::runOnOperation() {
   doubtful.clear();
   if (function.isDeclaration())
     return;
-  if (failed(checkArguments(function)))
+  if (failed(checkArguments(function)) || failed(checkSingleBlock(function)))
     return signalPassFailure();
   for (Operation &op : function.getBody().front())
     if (failed(inferOperation(&op)))
       return signalPassFailure();
-  for (Block &block : function.getBody())
-    if (auto ret = dyn_cast<func::ReturnOp>(block.getTerminator()))
-      function.setFunctionType(FunctionType::get(
-          &getContext(), function.getArgumentTypes(), ret.getOperandTypes()));
+  if (auto ret =
+          dyn_cast<func::ReturnOp>(function.getBody().front().getTerminator()))
+    function.setFunctionType(FunctionType::get(
+        &getContext(), function.getArgumentTypes(), ret.getOperandTypes()));
 }
 
 } // namespace

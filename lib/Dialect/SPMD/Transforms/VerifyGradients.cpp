@@ -18,13 +18,26 @@ using namespace moe::spmd;
 
 namespace {
 
+/// Whether differentiation has copied the function into a joint one. An
+/// attribute whose joint function is gone excuses nothing.
+bool isCheckedInJoint(func::FuncOp function) {
+  auto name = function->getAttrOfType<FlatSymbolRefAttr>(SPMDDialect::kVjpAttr);
+  if (!name || name.getValue() != (function.getName() + ".vjp").str())
+    return false;
+  auto joint =
+      SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(function, name);
+  return joint && !joint.isDeclaration();
+}
+
 struct VerifyGradientsPass
     : moe::spmd::impl::VerifyGradientsBase<VerifyGradientsPass> {
   void runOnOperation() override {
     func::FuncOp function = getOperation();
     markAllAnalysesPreserved();
-    if (function.isDeclaration() || function->hasAttr(SPMDDialect::kVjpAttr))
+    if (function.isDeclaration() || isCheckedInJoint(function))
       return;
+    if (failed(checkSingleBlock(function)))
+      return signalPassFailure();
     for (Operation &op : function.getBody().front())
       for (Value value : llvm::concat<Value>(op.getOperands(), op.getResults()))
         if (auto type = dyn_cast<PlacedTensorType>(value.getType()))

@@ -95,7 +95,8 @@ def MoE_GroupedEinsumOp : MoE_DifferentiableOp<"grouped_einsum"> {
     has zeros for rows of experts it does not hold.
 
     Constraints:
-    - (E1) two terms; `n` in at least one of them; letters as in `moe.einsum`;
+    - (E1) two terms; of these and the result two have `n` and the third has
+      `e`; letters as in `moe.einsum`;
     - (E2), (E3) as in `moe.einsum`;
     - (E4) `counts` has one i32 per expert and is replicated.
 

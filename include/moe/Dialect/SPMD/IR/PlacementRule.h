@@ -64,6 +64,9 @@ struct PlacementRule {
   Linearity linearity = Linearity::None;
   /// With Multilinear: whether the result is linear in operand i.
   llvm::SmallVector<bool> linearIn;
+  /// With Additive: operands from here on are subtracted, which makes a max of
+  /// terms a min. -1 if none is.
+  int subtractedFrom = -1;
   /// The result is a constant of the operand's shape (fill_like): a Partial
   /// operand gives a replicated result.
   bool ignoresValues = false;

@@ -220,7 +220,8 @@ def SPMD_AllGatherOp : SPMD_CollectiveOp<"all_gather"> {
     Constraints:
     - (C1) shape, element type and mesh are the operand's;
     - (B1) the axis exists in the mesh;
-    - (L2) the operand is `shard<d>` or `?` on it, the result replicate.
+    - (L2) the operand is `shard<d>` or `?` on it, the result replicate, and d
+      exists.
 
     Example:
     ```mlir
@@ -267,7 +268,8 @@ def SPMD_AllToAllOp : SPMD_CollectiveOp<"all_to_all"> {
     Constraints:
     - (C1) shape, element type and mesh are the operand's;
     - (B1) the axis exists in the mesh;
-    - (L4) the operand is `shard<from>` or `?` on it, the result `shard<to>`.
+    - (L4) the operand is `shard<from>` or `?` on it, the result `shard<to>`, and
+      both dimensions exist.
 
     Example:
     ```mlir

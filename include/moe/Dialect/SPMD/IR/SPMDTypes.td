@@ -32,7 +32,8 @@ def SPMD_TensorType
     - (T1) one placement per leaf axis of the mesh;
     - (T2) a cut dimension exists;
     - (T3) one kind of reduction per value;
-    - (T4) the shape is static.
+    - (T4) the shape is static, with fewer than 2^15 dimensions and 2^63
+      elements.
 
     Example:
     ```mlir
