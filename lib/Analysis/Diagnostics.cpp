@@ -28,12 +28,13 @@ static bool isBackward(Operation *op) {
          fused.getMetadata() == StringAttr::get(op->getContext(), "vjp");
 }
 
-/// "moe.einsum", or "the backward of ..." where differentiation made it.
+/// What an operation is called; one that differentiation made says so, since
+/// its location is that of the forward operation.
 static std::string describe(Operation *op) {
   std::string name = ("'" + op->getName().getStringRef() + "'").str();
   if (auto site = op->getAttrOfType<StringAttr>("site"))
     name += " at '" + site.str() + "'";
-  return isBackward(op) ? name + ", in the backward pass" : name;
+  return isBackward(op) ? name + " (backward)" : name;
 }
 
 /// What a false belief is about.

@@ -13,7 +13,7 @@ func.func @replicate_on_partial(
   // expected-note @below {{help: or reduce it here (`grad converts`): an all-reduce over 'tp'}}
   %0 = spmd.boundary %x grad claims <> at "x"
       : !spmd.tensor<8x4xf32, #mesh> -> !spmd.tensor<8x4xf32, #mesh, tp: ?>
-  // expected-note @below {{it became partial over 'tp' here: 'moe.einsum', in the backward pass sums over a dimension that 'tp' cuts}}
+  // expected-note @below {{it became partial over 'tp' here: 'moe.einsum' (backward) sums over a dimension that 'tp' cuts}}
   %1 = moe.einsum "td,fd->tf" %0, %w
       : (!spmd.tensor<8x4xf32, #mesh, tp: ?>,
          !spmd.tensor<6x4xf32, #mesh, tp: shard<0>>)
