@@ -16,8 +16,16 @@ function(_moe_configure_target name)
   if(ARG_DEPENDS)
     add_dependencies(${name} ${ARG_DEPENDS})
   endif()
+  # As usage requirements too, so that a project which embeds this one needs no
+  # more than target_link_libraries.
+  target_compile_features(${name} PUBLIC cxx_std_20)
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/include)
+  target_include_directories(${name} SYSTEM PUBLIC
+    ${PROJECT_BINARY_DIR}/include)
   target_link_libraries(${name} PUBLIC ${ARG_LINK_LIBS})
   if(NOT ARG_NO_MLIR)
+    target_include_directories(${name} SYSTEM PUBLIC
+      ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
     target_link_libraries(${name} PUBLIC MLIR LLVM)
   endif()
 endfunction()
@@ -81,6 +89,6 @@ function(add_moe_unittest name)
   add_executable(${name} ${ARG_SOURCES})
   _moe_configure_target(${name} ${_forward} GTest::gtest GTest::gtest_main)
   set_target_properties(${name} PROPERTIES
-    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test/unit/bin)
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/test/unit/bin)
   set_property(GLOBAL APPEND PROPERTY MOE_TEST_DEPENDS ${name})
 endfunction()

@@ -21,7 +21,10 @@ def DifferentiableOpInterface : OpInterface<"DifferentiableOpInterface"> {
       Emits the operations that compute the cotangent of every operand from
       `cotangents`, one per result, null where no gradient flows. Appends one
       value per operand to `operandCotangents`; null where the operand has no
-      gradient (indices, counts).
+      gradient (indices, counts). There is no default.
+
+      Law: for all cotangents dy and tangents dx of the operands,
+      `<dy, J dx> = <J^T dy, dx>`.
     }], "void", "buildVjp",
     (ins "::mlir::OpBuilder &":$builder, "::mlir::ValueRange":$cotangents,
          "::llvm::SmallVectorImpl<::mlir::Value> &":$operandCotangents)>,

@@ -25,9 +25,11 @@ def MoE_Dialect : Dialect {
     of each expert follow from the expert numbers of the tokens alone.
 
     Every operation names the factors of its dimensions and the operands it is
-    linear in; its placement rule follows from that. Every operation of the
+    linear in; its placement rule follows from that
+    ([SPMD/Rationale.md](SPMD/Rationale.md), "Rules"). Every operation of the
     forward pass has a derivative; those named `*_vjp` are derivatives and have
-    none of their own.
+    none of their own. All values of an operation lie on one mesh. Labels in
+    parentheses: [Diagnostics.md](../Diagnostics.md).
   }];
   let dependentDialects = ["::moe::spmd::SPMDDialect"];
 }
@@ -133,9 +135,12 @@ class MoE_BinaryOp<string mnemonic> : MoE_DifferentiableOp<mnemonic> {
 def MoE_AddOp : MoE_BinaryOp<"add"> {
   let summary = "sum of two tensors";
   let description = [{
-    Linear in both operands at once: Partial plus Partial is Partial. A
-    replicated term added to a Partial one would be counted once per rank (R3):
-    the local sum then has no meaning under any placement.
+    Linear in both operands at once: Partial plus Partial is Partial, if it is of
+    one kind (R3). A replicated term added to a partial<sum> one is counted once
+    per rank by whatever reduces the sum later: the local sum has no meaning
+    under any placement, and is an error where something relies on it (G1, G5).
+
+    Law: `add(a, b)[i] = a[i] + b[i]`.
 
     Constraint:
     - (W1) operands and result have one shape, element type and mesh.
@@ -153,7 +158,10 @@ def MoE_AddOp : MoE_BinaryOp<"add"> {
 def MoE_SubOp : MoE_BinaryOp<"sub"> {
   let summary = "difference of two tensors";
   let description = [{
-    As `moe.add`.
+    Linear in both operands at once, placed as `moe.add`. A partial<max> or
+    partial<min> subtrahend is refused (R1): negation turns one into the other.
+
+    Law: `sub(a, b)[i] = a[i] - b[i]`.
 
     Constraint:
     - (W1) operands and result have one shape, element type and mesh.
@@ -170,7 +178,10 @@ def MoE_SubOp : MoE_BinaryOp<"sub"> {
 def MoE_MulOp : MoE_BinaryOp<"mul"> {
   let summary = "product, element by element";
   let description = [{
-    Multilinear: one of the operands may be Partial, not both (R2).
+    Multilinear: one of the operands may be Partial, not both (R2), for the
+    product of two sums is not the sum of the products.
+
+    Law: `mul(a, b)[i] = a[i] * b[i]`.
 
     Constraint:
     - (W1) operands and result have one shape, element type and mesh.
@@ -188,7 +199,9 @@ def MoE_MulOp : MoE_BinaryOp<"mul"> {
 def MoE_DivOp : MoE_BinaryOp<"div"> {
   let summary = "quotient, element by element";
   let description = [{
-    Linear in the dividend only.
+    Linear in the dividend only: a Partial divisor is refused (R1).
+
+    Law: `div(a, b)[i] = a[i] / b[i]`.
 
     Constraint:
     - (W1) operands and result have one shape, element type and mesh.
@@ -205,7 +218,9 @@ def MoE_DivOp : MoE_BinaryOp<"div"> {
 def MoE_ScaleOp : MoE_DifferentiableOp<"scale"> {
   let summary = "product with a constant";
   let description = [{
-    Linear.
+    Linear: a Partial operand stays Partial.
+
+    Law: `scale(x, c)[i] = c * x[i]`.
 
     Constraint:
     - (W1) operand and result have one shape, element type and mesh.
@@ -312,10 +327,14 @@ def MoE_SiluVjpOp : MoE_UnaryVjpOp<"silu_vjp"> {
 def MoE_SoftmaxOp : MoE_UnaryOp<"softmax"> {
   let summary = "softmax over the last dimension";
   let description = [{
-    Not linear, and it needs the whole last dimension (R5).
+    Not linear: a Partial operand is refused (R1). It needs the whole last
+    dimension (R5).
+
+    Law: `softmax(x)[t, e] = exp(x[t, e]) / sum_j exp(x[t, j])`.
 
     Constraint:
-    - (W1) operand and result have one shape, element type and mesh.
+    - (W1) operand and result have one shape, element type and mesh, and a last
+      dimension.
 
     Example:
     ```mlir
@@ -329,10 +348,11 @@ def MoE_SoftmaxVjpOp : MoE_UnaryVjpOp<"softmax_vjp"> {
   let summary = "derivative of softmax, from its result";
   let description = [{
     `y * (dy - sum_j y_j dy_j)` over the last dimension, y the saved result.
-    Linear in dy; needs the whole last dimension.
+    Linear in dy; needs the whole last dimension (R5).
 
     Constraint:
-    - (W1) operands and result have one shape, element type and mesh.
+    - (W1) operands and result have one shape, element type and mesh, and a last
+      dimension.
 
     Example:
     ```mlir
@@ -346,11 +366,12 @@ def MoE_SoftmaxVjpOp : MoE_UnaryVjpOp<"softmax_vjp"> {
 def MoE_NormalizeOp : MoE_UnaryOp<"normalize"> {
   let summary = "division by the sum over the last dimension";
   let description = [{
-    `x / (sum_j x_j + 1e-20)`: torchtitan's `route_norm`. Not linear; needs the
-    whole last dimension.
+    `x / (sum_j x_j + 1e-20)`: torchtitan's `route_norm`. Not linear: a Partial
+    operand is refused (R1). It needs the whole last dimension (R5).
 
     Constraint:
-    - (W1) operand and result have one shape, element type and mesh.
+    - (W1) operand and result have one shape, element type and mesh, and a last
+      dimension.
 
     Example:
     ```mlir
@@ -364,10 +385,11 @@ def MoE_NormalizeVjpOp : MoE_UnaryVjpOp<"normalize_vjp"> {
   let summary = "derivative of normalize, from its operand";
   let description = [{
     `(dy - sum_j dy_j x_j / S) / S` with S = sum_j x_j + 1e-20, x the saved
-    operand. Linear in dy; needs the whole last dimension.
+    operand. Linear in dy; needs the whole last dimension (R5).
 
     Constraint:
-    - (W1) operands and result have one shape, element type and mesh.
+    - (W1) operands and result have one shape, element type and mesh, and a last
+      dimension.
 
     Example:
     ```mlir
@@ -437,7 +459,9 @@ def MoE_UnfoldOp : MoE_FoldingOp<"unfold"> {
   let summary = "tokens become batch and sequence again";
   let description = [{
     [B * L, ...] to [B, L, ...]; the inverse of `moe.fold`, with the same
-    condition on cuts.
+    condition on cuts (R5).
+
+    Law: `fold(unfold(x)) = x`.
 
     Constraint:
     - (W2) the operand has the product of the result's first two dimensions.
@@ -463,8 +487,8 @@ def MoE_TopKOp : MoE_DifferentiableOp<"top_k"> {
     sum of its two largest scores (of its one, where it has one), and only
     experts of the `limited_groups` best groups may be chosen.
 
-    Scores and bias get no gradient. Needs all experts of a token (R5); scores
-    that are Partial are refused (R1).
+    The choice has no gradient: that of the scores passes through `moe.gather`.
+    Needs all experts of a token (R5); scores that are Partial are refused (R1).
 
     Constraints:
     - (K1) the result is [T, K] of i32, 1 <= K <= the experts that may be chosen;
@@ -591,7 +615,10 @@ def MoE_CombineOp : MoE_RowsOp<"combine"> {
   let description = [{
     [N, D] to [T, D], the adjoint of `moe.dispatch`. Linear in the rows.
     Placement: `ragged<0>` rows and expert numbers cut along T give tokens cut
-    along T.
+    along T (an all-to-all). The rows have to be cut by the same expert numbers
+    (R4).
+
+    Law: `combine(r, experts)[t] = sum of r over the K rows of token t`.
 
     Constraint:
     - (D1) N = T * K.
@@ -628,7 +655,10 @@ def MoE_PermuteOp : MoE_RowsOp<"permute"> {
 def MoE_UnpermuteOp : MoE_RowsOp<"unpermute"> {
   let summary = "a number per row, back by token";
   let description = [{
-    [N] to [T, K], the inverse and adjoint of `moe.permute`.
+    [N] to [T, K], the inverse and adjoint of `moe.permute`. Linear; placed as
+    `moe.combine`.
+
+    Law: `permute(unpermute(r, experts), experts) = r`.
 
     Constraint:
     - (D1) N = T * K.

@@ -20,7 +20,8 @@ def SPMD_MeshAxisAttr : SPMD_Attr<"MeshAxis", "axis"> {
   let description = [{
     Written inside a mesh only: `tp=2`, or `dp=(outer=2, ep=4)` for an axis of
     size 8 that is split. The size of a split axis is the product of its
-    sub-axes, outermost first.
+    sub-axes, outermost first. Constraints (M1) and (M3) of the mesh are checked
+    here.
   }];
   let parameters = (ins "::mlir::StringAttr":$name, "int64_t":$size,
                         ArrayRefParameter<"MeshAxisAttr">:$subAxes);
@@ -41,7 +42,8 @@ def SPMD_MeshAttr : SPMD_Attr<"Mesh", "mesh"> {
     neither missing nor mistaken for another of the same name.
 
     Constraints:
-    - (M1) every axis has a size of at least 1;
+    - (M1) every axis has a size of at least 1, and the mesh at most 2^31 - 1
+      ranks;
     - (M2) names are unique over the whole mesh, sub-axes included;
     - (M3) a split axis has at least two sub-axes.
 
@@ -69,9 +71,17 @@ def SPMD_MeshAttr : SPMD_Attr<"Mesh", "mesh"> {
 def SPMD_PlacementsAttr : SPMD_Attr<"Placements", "placements"> {
   let summary = "placements by axis name";
   let description = [{
-    `<tp: partial<sum>, ep: shard<0>>`. An axis left out is `replicate`; `<>` is
-    replicate on every axis. Which axes exist is decided by the mesh of the value
-    that the list is applied to.
+    An axis left out is `replicate`; `<>` is replicate on every axis. Which axes
+    exist is decided by the mesh of the value that the list is applied to.
+
+    Constraint:
+    - no axis is named twice, be it as a leaf or through a split axis.
+
+    Example:
+    ```mlir
+    func.func private @f(!spmd.tensor<8x64xf32, #mesh>
+        {spmd.grad_placement = #spmd.placements<tp: partial<sum>>})
+    ```
   }];
   let parameters = (ins ArrayRefParameter<"::mlir::StringAttr">:$axes,
                         ArrayRefParameter<"Placement">:$placements);

@@ -22,15 +22,21 @@ def SPMD_Dialect : Dialect {
     - a **claim** (`spmd.claim`) says what its writer believes, moves nothing and
       is a barrier to every pass;
     - a **requirement** is what the outside needs of a value: the result types of
-      a function;
+      a function, and `spmd.grad_placement`;
     - **belief and truth**: types hold what is believed. `spmd-verify-gradients`
       recomputes the truth from the operations and compares.
 
-    Discardable attributes on arguments and results of functions:
-    `spmd.name` (string) names a value for people and files; `spmd.no_grad`
-    (unit) marks an argument that gets no gradient; `spmd.grad_placement`
-    (`#spmd.placements`) states another requirement on the argument's gradient
-    than the default, which is to lie as the argument does.
+    Why it is so: [SPMD/Rationale.md](SPMD/Rationale.md). Every label in
+    parentheses or brackets: [Diagnostics.md](../Diagnostics.md).
+
+    Discardable attributes:
+
+    | attribute | on | value | meaning |
+    |---|---|---|---|
+    | `spmd.name` | arguments, results | string | the name of the value in messages and files; that of result `y` makes its cotangent `dy`, that of argument `x` its gradient `grad.x` |
+    | `spmd.no_grad` | arguments | unit | the argument gets no gradient |
+    | `spmd.grad_placement` | arguments | `#spmd.placements` | how the argument's gradient has to leave; else as the argument lies |
+    | `spmd.vjp` | functions | symbol | the joint function that `moe-differentiate` made of this one |
   }];
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;

@@ -19,14 +19,18 @@ def SPMD_PlacementOpInterface : OpInterface<"PlacementOpInterface"> {
   let methods = [
     InterfaceMethod<[{
       The factors of the operation's dimensions and the operands it is linear in.
-      Operations that state or move placements have none.
+      The default is an empty rule, for operations that state or move placements
+      and implement `transferPlacements` instead.
     }], "::moe::spmd::PlacementRule", "getPlacementRule", (ins), [{}], [{
       return {};
     }]>,
     InterfaceMethod<[{
       The placements of the results on leaf axis `axis` of the mesh, given those
-      of the operands. Operands are never `?` here. The default applies
+      of the operands, which are never `?`. The default applies
       `getPlacementRule`.
+
+      Law: if every operand's local values have the meaning of its placement,
+      the local results have that of theirs.
     }], "::moe::spmd::Transfer", "transferPlacements",
     (ins "unsigned":$axis,
          "::llvm::ArrayRef<::moe::spmd::Placement>":$operands), [{}], [{

@@ -62,8 +62,8 @@ def SPMD_RedistributeOp : SPMD_PlacingOp<"redistribute"> {
 
     Constraints:
     - (C1) shape, element type and mesh are the operand's;
-    - (C2) the result is not ragged where the operand is not: only
-      `moe.dispatch` cuts rows by expert;
+    - (C2) the result is not ragged where the operand is not, for only
+      `moe.dispatch` cuts rows by expert; ragged rows convert to replicate only;
     - (C3) a Partial result of a kind other than sum has a Partial operand of
       the same kind.
 
@@ -113,16 +113,21 @@ def SPMD_BoundaryOp : SPMD_Op<"boundary",
 
     - `grad claims <P>`: it is believed to lie as P (DTensor's
       `to_local(grad_placements=P)`). The backward program gets a `spmd.claim`.
+      An axis that is `?` in P claims nothing.
     - `grad converts <P>`: it is converted to P from what it is believed to be
       (DTensor's `from_local(P)`). The backward program gets a
       `spmd.redistribute`; with `<>`, replicate on every axis, this reduces a
       Partial cotangent and leaves a replicated one alone.
 
+    `at "name"` names the site for messages. Several boundaries may stand one
+    after the other; the cotangent meets the last one first.
+
     Law: forward, for a true claim, `boundary(x) = x`.
 
     Constraints:
     - (C1) shape, element type and mesh are the operand's;
-    - (B1) the axes named exist in the mesh.
+    - (B1) the axes named exist in the mesh;
+    - the cotangent's placements make a type: (T2), (T3).
 
     Example:
     ```mlir
@@ -151,9 +156,11 @@ def SPMD_GradAllReduceOp : SPMD_Op<"grad_all_reduce",
     `axes`, whatever it was. Summing one that is not Partial multiplies it by the
     number of ranks: `spmd-verify-gradients` refuses that (G6).
 
+    Law: forward, `grad_all_reduce(x) = x`.
+
     Constraints:
     - (C1) the result type is the operand's, or `?`;
-    - (B1) the axes named exist in the mesh.
+    - (B1) the axes named, at least one, exist in the mesh, each once.
 
     Example:
     ```mlir
@@ -194,7 +201,7 @@ def SPMD_AllReduceOp : SPMD_CollectiveOp<"all_reduce"> {
 
     Constraints:
     - (C1) shape, element type and mesh are the operand's;
-    - (B1) the axes named exist in the mesh;
+    - (B1) the axes named, at least one, exist in the mesh, each once;
     - (L1) the result is replicate on `axes`, and elsewhere as the operand.
 
     Example:
@@ -215,6 +222,9 @@ def SPMD_AllReduceOp : SPMD_CollectiveOp<"all_reduce"> {
 def SPMD_AllGatherOp : SPMD_CollectiveOp<"all_gather"> {
   let summary = "concatenates the shards along a dimension on every rank";
   let description = [{
+    Every rank gets the pieces of all ranks along the axis, in the order of the
+    ranks. `spmd-verify-gradients` refuses an operand that is not cut so (G3).
+
     Law: `all_gather(x, d) = redistribute(x : shard<d> -> replicate)`.
 
     Constraints:
@@ -239,8 +249,11 @@ def SPMD_AllGatherOp : SPMD_CollectiveOp<"all_gather"> {
 def SPMD_ReduceScatterOp : SPMD_CollectiveOp<"reduce_scatter"> {
   let summary = "sums over a mesh axis and keeps one shard on each rank";
   let description = [{
+    Each rank gets its piece of the sum of the local values along the axis. As
+    `spmd.all_reduce` it sums whatever it is given; what is not Partial is
+    refused by `spmd-verify-gradients` (G6).
+
     Law: `reduce_scatter(x, d) = redistribute(x : partial<sum> -> shard<d>)`.
-    As `spmd.all_reduce` it sums whatever it is given.
 
     Constraints:
     - (C1) shape, element type and mesh are the operand's;
@@ -263,6 +276,9 @@ def SPMD_ReduceScatterOp : SPMD_CollectiveOp<"reduce_scatter"> {
 def SPMD_AllToAllOp : SPMD_CollectiveOp<"all_to_all"> {
   let summary = "cuts another dimension instead";
   let description = [{
+    Each rank gives every other one a piece of its piece. `spmd-verify-gradients`
+    refuses an operand that is not cut along `from` (G3).
+
     Law: `all_to_all(x, a, b) = redistribute(x : shard<a> -> shard<b>)`.
 
     Constraints:

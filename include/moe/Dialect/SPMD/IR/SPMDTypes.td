@@ -26,7 +26,8 @@ def SPMD_TensorType
     | `ragged<d>` | the same with cuts known at run time only: rows sorted by expert, cut where the axis cuts the experts |
     | `partial<sum>`, `avg`, `max`, `min` | the reduction of v_r |
 
-    Where several axes cut one dimension, the first in mesh order cuts first.
+    Where several axes cut one dimension, the first in mesh order cuts first. The
+    element type is an integer or a float.
 
     Constraints:
     - (T1) one placement per leaf axis of the mesh;
