@@ -24,7 +24,9 @@ config.substitutions.append(("%moe_lib_dir", moe_lib_dir))
 # FileCheck, not, count and split-file come from here.
 llvm_config.use_default_substitutions()
 llvm_config.with_system_environment(["HOME", "TMP", "TEMP", "ASAN_OPTIONS"])
+# The second one for commands that pages of docs/ show.
 llvm_config.with_environment("PATH", config.llvm_tools_dir, append_path=True)
+llvm_config.with_environment("PATH", moe_tools_dir, append_path=True)
 llvm_config.add_tool_substitutions(
     ["moe-opt", "moe-import", "moe-run", "moe-reference", "split-file", "mlir-opt"],
     [moe_tools_dir, config.llvm_tools_dir],
