@@ -63,7 +63,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         code = 0
         for language, number, body, before in blocks(lines):
-            if body and (match := re.fullmatch(r"(?://|#) ([\w.-]+\.(?:mlir|json))", body[0])):
+            if body and (match := re.fullmatch(r"(?://|#) ([\w.-]+\.(?:mlir|json|py))", body[0])):
                 pathlib.Path(directory, match.group(1)).write_text("\n".join(body) + "\n")
                 continue
             if language == "json" and (match := re.search(r"`([\w.-]+\.json)`:$", before)):

@@ -50,7 +50,7 @@ Runs a layer forward and backward on all ranks of its mesh.
   --ranks N            number of ranks; must be the size of the mesh
   --inputs FILE        global inputs by argument name (.safetensors)
   --outputs DIR        write DIR/rank<r>.safetensors; DIR is made if missing
-  --gather             write global values instead
+  --gather             also write DIR/global.safetensors; replicas must agree
   --expect FILE        compare the results with these (.safetensors)
   --rtol X, --atol X   tolerances of --expect, relative and absolute
   --exact              compute in a prime field: equality is exact
