@@ -54,7 +54,8 @@ private:
   LogicalResult emitOperandCotangents(Operation *op);
   void finish(func::ReturnOp primalReturn);
   void accumulate(Value value, Value cotangent, Location loc);
-  Value gradientOf(unsigned argument);
+  /// Of argument `i`, converted to what the outside requires.
+  Value gradientOf(unsigned i);
   /// The name of argument or result `i`, or `fallback` and its number.
   StringRef nameOf(DictionaryAttr attrs, StringRef fallback, unsigned i,
                    std::string &storage);

@@ -44,7 +44,7 @@ struct Term {
 /// The size of every letter.
 struct LetterSizes {
   int64_t sizes[26];
-  LetterSizes() { std::fill(std::begin(sizes), std::end(sizes), -1); }
+  LetterSizes() { llvm::fill(sizes, -1); }
   int64_t &operator[](char letter) { return sizes[letter - 'a']; }
 };
 
@@ -258,6 +258,7 @@ reference::groupedEinsum(StringRef text, const Tensor<T> &lhs,
   return result;
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): types take none.
 #define INSTANTIATE(T)                                                         \
   template FailureOr<Tensor<T>> reference::einsum(                             \
       StringRef, const Tensor<T> &, const Tensor<T> *, std::string &);         \
@@ -267,3 +268,4 @@ reference::groupedEinsum(StringRef text, const Tensor<T> &lhs,
 INSTANTIATE(double)
 INSTANTIATE(Field)
 #undef INSTANTIATE
+// NOLINTEND(bugprone-macro-parentheses)

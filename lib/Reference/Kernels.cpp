@@ -350,6 +350,7 @@ reference::unpermute(const Tensor<T> &rows, const IndexTensor &experts,
   return result;
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): types take none.
 #define INSTANTIATE_ROWS(name, T)                                              \
   template FailureOr<Tensor<T>> reference::name(                               \
       const Tensor<T> &, const IndexTensor &, int64_t, std::string &);
@@ -377,3 +378,4 @@ reference::unpermute(const Tensor<T> &rows, const IndexTensor &experts,
   INSTANTIATE_ROWS(unpermute, T)
 INSTANTIATE(double)
 INSTANTIATE(Field)
+// NOLINTEND(bugprone-macro-parentheses)

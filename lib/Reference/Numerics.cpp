@@ -6,7 +6,7 @@
 
 #include "moe/Reference/Numerics.h"
 #include "moe/Reference/Tensor.h"
-#include <algorithm>
+#include "llvm/ADT/STLExtras.h"
 #include <bit>
 #include <cmath>
 
@@ -91,7 +91,7 @@ double Numerics<double>::siluVjp(double x) {
 void Numerics<double>::softmaxNumerators(llvm::MutableArrayRef<double> row) {
   if (row.empty())
     return;
-  double largest = *std::max_element(row.begin(), row.end());
+  double largest = *llvm::max_element(row);
   for (double &x : row)
     x = std::exp(x - largest);
 }

@@ -533,6 +533,7 @@ FailureOr<LocalValues<T>> reference::redistribute(
   return results;
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): types take none.
 #define INSTANTIATE(T)                                                         \
   template FailureOr<LocalValues<T>> reference::place(                         \
       const Value<T> &, const RankMesh &, ArrayRef<Placement>, Random &,       \
@@ -556,3 +557,4 @@ INSTANTIATE(double)
 INSTANTIATE(Field)
 INSTANTIATE(int64_t)
 #undef INSTANTIATE
+// NOLINTEND(bugprone-macro-parentheses)

@@ -82,7 +82,7 @@ public:
       ::unlink(path.c_str());
   }
 
-  const char *c_str() const { return path.c_str(); }
+  const char *get() const { return path.c_str(); }
   void setMoved() { moved = true; }
 
 private:
@@ -456,7 +456,7 @@ static void write(const std::string &path, const TensorMap &tensors) {
   if (::fsync(file.get()) != 0 || !file.close())
     throw FormatError("writing failed: " + systemError(errno) +
                       "; check the space left on the disk");
-  if (::rename(name.c_str(), path.c_str()) != 0)
+  if (::rename(name.get(), path.c_str()) != 0)
     throw FormatError(
         "cannot put the new file in place: " + systemError(errno) +
         "; check that the path is not a directory");

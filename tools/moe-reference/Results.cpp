@@ -209,7 +209,7 @@ int writeOutputs(const Options &options, const RunResults &results) {
     llvm::sys::path::append(path, name);
     if (!moert::writeSafeTensors(std::string(path), tensors, error)) {
       for (const std::string &earlier : written)
-        llvm::sys::fs::remove(earlier);
+        (void)llvm::sys::fs::remove(earlier);
       return fail(RuntimeFailure, error,
                   "no output of this run was kept; choose another directory "
                   "with --outputs");

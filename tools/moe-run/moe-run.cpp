@@ -32,6 +32,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+namespace {
 /// Exit codes that scripts rely on. The remaining one, 2, comes from the back
 /// end: results differ.
 enum ExitCode {
@@ -40,6 +41,7 @@ enum ExitCode {
   RuntimeFailure = 3,
   TimedOut = 4,
 };
+} // namespace
 
 static constexpr const char *helpText =
     R"(usage: moe-run FILE.mlir [flags]
@@ -83,6 +85,7 @@ static int fail(ExitCode code, const std::string &message,
 // The command line
 //===----------------------------------------------------------------------===//
 
+namespace {
 /// What the value of a flag must be.
 enum class ValueKind {
   None,
@@ -104,6 +107,7 @@ struct Flag {
   /// Whether the back end gets the flag too.
   bool passedOn;
 };
+} // namespace
 
 static constexpr Flag flags[] = {
     {"--backend", ValueKind::Text, false},
@@ -126,6 +130,7 @@ static constexpr Flag flags[] = {
 static constexpr const char *laterFlags[] = {"--sgd", "--steps", "--bench",
                                              "--trace", "--processes"};
 
+namespace {
 /// A command line that has been checked.
 struct Options {
   std::string file;
@@ -135,6 +140,7 @@ struct Options {
 
   bool has(const char *flag) const { return values.count(flag) != 0; }
 };
+} // namespace
 
 template <typename Number>
 static std::optional<Number> parseNumber(const std::string &text) {
@@ -182,12 +188,10 @@ static int parseFlag(const std::vector<std::string> &args, size_t &index,
   const std::string &arg = args[index];
   size_t equals = arg.find('=');
   std::string name = arg.substr(0, equals);
-  const Flag *flag =
-      std::find_if(std::begin(flags), std::end(flags),
-                   [&](const Flag &flag) { return name == flag.name; });
+  const Flag *flag = std::ranges::find_if(
+      flags, [&](const Flag &flag) { return name == flag.name; });
   if (flag == std::end(flags)) {
-    if (std::find(std::begin(laterFlags), std::end(laterFlags), name) !=
-        std::end(laterFlags))
+    if (std::ranges::find(laterFlags, name) != std::end(laterFlags))
       return fail(UsageError, "this build does not have '" + name + "' yet",
                   "leave it out; moe-run --help lists the flags it has");
     return fail(UsageError, "unknown flag '" + name + "'",
@@ -326,6 +330,7 @@ static std::vector<std::string> makeCommand(const std::string &program,
 /// the exit code, having printed the error.
 static int execute(const std::vector<std::string> &command) {
   std::vector<char *> arguments;
+  arguments.reserve(command.size() + 1);
   for (const std::string &argument : command)
     arguments.push_back(const_cast<char *>(argument.c_str()));
   arguments.push_back(nullptr);

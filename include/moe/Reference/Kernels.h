@@ -20,11 +20,10 @@
 
 namespace moe::reference {
 
-/// `moe.einsum`; `rhs` is null for one operand.
+/// `moe.einsum` with the equation `text`; `rhs` is null for one operand.
 template <typename T>
-mlir::FailureOr<Tensor<T>> einsum(llvm::StringRef equation,
-                                  const Tensor<T> &lhs, const Tensor<T> *rhs,
-                                  std::string &error);
+mlir::FailureOr<Tensor<T>> einsum(llvm::StringRef text, const Tensor<T> &lhs,
+                                  const Tensor<T> *rhs, std::string &error);
 
 /// Which experts the pieces of a grouped einsum are about. An entry for a
 /// tensor without the letter `e` is not looked at.
@@ -38,9 +37,9 @@ struct GroupedExperts {
 /// that an operand or the result lacks contribute nothing.
 template <typename T>
 mlir::FailureOr<Tensor<T>>
-groupedEinsum(llvm::StringRef equation, const Tensor<T> &lhs,
-              const Tensor<T> &rhs, const IndexTensor &counts,
-              const GroupedExperts &experts, std::string &error);
+groupedEinsum(llvm::StringRef text, const Tensor<T> &lhs, const Tensor<T> &rhs,
+              const IndexTensor &counts, const GroupedExperts &experts,
+              std::string &error);
 
 template <typename T>
 mlir::FailureOr<Tensor<T>> mapUnary(const Tensor<T> &input,
