@@ -5,9 +5,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe/Import/Labels.h"
+#include "JSONFile.h"
 #include "moe/Import/LayerImporter.h"
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/Support/JSON.h"
 
 using namespace mlir;
 using namespace moe::importer;
@@ -115,7 +115,7 @@ FailureOr<LabelMap> moe::importer::getBuiltinLabels(StringRef name,
     SmallVector<StringRef> known;
     for (const BuiltinLabels &builtin : kBuiltins)
       known.push_back(builtin.name);
-    error = {"unknown labels '" + name.str() + "'",
+    error = {"unknown labels " + quote(name),
              "use one of " + llvm::join(known, ", ") +
                  ", or a file whose name ends in .json"};
     return failure();
@@ -163,52 +163,53 @@ LogicalResult moe::importer::parseLabel(StringRef text,
   return success();
 }
 
+/// The object's keys, sorted: its own order differs from run to run.
+static SmallVector<StringRef> sortedKeys(const json::Object &object) {
+  SmallVector<StringRef> keys;
+  for (const auto &[key, value] : object)
+    keys.push_back(key);
+  llvm::sort(keys);
+  return keys;
+}
+
 static LogicalResult parseAxisLabels(const json::Object &object,
                                      const LayerOptions &options,
                                      std::vector<LabelAction> &actions,
                                      std::string &wrong) {
   LabelAction action{LabelAction::Claims, {}};
-  for (const auto &[axis, value] : object) {
+  for (StringRef axis : sortedKeys(object)) {
+    if (llvm::none_of(options.mesh, [&](const auto &meshAxis) {
+          return axis == meshAxis.first;
+        })) {
+      wrong = "the mesh has no axis " + quote(axis);
+      return failure();
+    }
+    const json::Value &value = *object.get(axis);
     std::optional<StringRef> text = value.getAsString();
     FailureOr<Placement> placement =
         text ? parsePlacement(*text) : FailureOr<Placement>();
-    bool known = llvm::any_of(options.mesh, [&](const auto &meshAxis) {
-      return axis == meshAxis.first;
-    });
-    if (!known)
-      wrong = "the mesh has no axis '" + axis.str() + "'";
-    else if (failed(placement))
-      wrong = llvm::formatv("{0} is no placement", value).str();
-    if (!wrong.empty())
+    if (failed(placement)) {
+      wrong = "axis " + quote(axis) + ": " + show(value) +
+              " is no placement (replicate, partial or shard<d>)";
       return failure();
+    }
     action.placements.emplace_back(axis.str(), *placement);
   }
-  llvm::sort(action.placements,
-             [](const auto &a, const auto &b) { return a.first < b.first; });
   actions.push_back(action);
   return success();
 }
 
-static LogicalResult parseLabelValue(const json::Value &value,
-                                     const LayerOptions &options,
-                                     std::vector<LabelAction> &actions,
-                                     std::string &wrong) {
-  if (std::optional<StringRef> text = value.getAsString()) {
-    if (succeeded(parseLabel(*text, actions)))
-      return success();
-    wrong = "unknown label '" + text->str() + "'";
-    return failure();
-  }
-  if (const json::Array *array = value.getAsArray()) {
-    for (const json::Value &element : *array)
-      if (element.getAsArray() ||
-          failed(parseLabelValue(element, options, actions, wrong)))
-        return failure();
-    return success();
-  }
+/// One label: a string, or an object of placements by axis.
+static LogicalResult parseOneLabel(const json::Value &value,
+                                   const LayerOptions &options,
+                                   std::vector<LabelAction> &actions,
+                                   std::string &wrong) {
   if (const json::Object *object = value.getAsObject())
     return parseAxisLabels(*object, options, actions, wrong);
-  wrong = llvm::formatv("{0} is no label", value).str();
+  std::optional<StringRef> text = value.getAsString();
+  if (text && succeeded(parseLabel(*text, actions)))
+    return success();
+  wrong = show(value) + " is no label";
   return failure();
 }
 
@@ -220,34 +221,34 @@ FailureOr<LabelMap> moe::importer::parseLabels(StringRef text, StringRef path,
       "write {\"site\": \"partial\"}; a label is none, replicate, partial, "
       "shard<d>, reduced, all-reduce, a list of them, or {\"axis\": "
       "\"placement\"}";
-  llvm::Expected<json::Value> value = json::parse(text);
-  if (!value) {
-    error = {path.str() + ": " + llvm::toString(value.takeError()),
-             usage.str()};
+  FailureOr<json::Object> object = parseJSONObject(text, path, usage, error);
+  if (failed(object))
     return failure();
-  }
-  const json::Object *object = value->getAsObject();
-  if (!object) {
-    error = {path.str() + ": is not a JSON object", usage.str()};
-    return failure();
-  }
   std::vector<LabelSite> sites = labelSites(config, options);
   LabelMap map;
-  for (const auto &[name, label] : *object) {
+  for (StringRef name : sortedKeys(*object)) {
     if (llvm::none_of(
             sites, [&](const LabelSite &site) { return name == site.name; })) {
       SmallVector<StringRef> known;
       for (const LabelSite &site : sites)
         known.push_back(site.name);
-      error = {path.str() + ": unknown label site '" + name.str() + "'",
+      error = {path.str() + ": unknown label site " + quote(name),
                "this layer has " + llvm::join(known, ", ")};
       return failure();
     }
-    std::string wrong = "a list in a list is no label";
-    std::string found;
-    if (failed(parseLabelValue(label, options, map[name.str()], found))) {
-      error = {path.str() + ": site '" + name.str() +
-                   "': " + (found.empty() ? wrong : found),
+    const json::Value &value = *object->get(name);
+    const json::Array *list = value.getAsArray();
+    std::vector<LabelAction> &actions = map[name.str()];
+    std::string wrong;
+    bool valid =
+        list ? llvm::all_of(*list,
+                            [&](const json::Value &element) {
+                              return succeeded(parseOneLabel(
+                                  element, options, actions, wrong));
+                            })
+             : succeeded(parseOneLabel(value, options, actions, wrong));
+    if (!valid) {
+      error = {path.str() + ": site '" + name.str() + "': " + wrong,
                usage.str()};
       return failure();
     }

@@ -4,15 +4,17 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Key names are those of Hugging Face's `config.json`. A family gives defaults
-// only; what the file says wins.
+// Key names are those of Hugging Face's `config.json`. `model_type` stands for
+// what a model's code fixes and its file does not say; keys that are not there
+// otherwise mean that the layer lacks the feature. What the file says wins.
 //
 //===----------------------------------------------------------------------===//
 
 #include "moe/Import/LayerConfig.h"
+#include "JSONFile.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/Support/JSON.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace moe::importer;
@@ -27,27 +29,37 @@ struct Family {
   bool normalize;
   int64_t sharedExperts;
   ScorePosition scorePosition;
+  StringLiteral topkMethod;
 };
 
+constexpr ScoreFunction kSoftmax = ScoreFunction::Softmax;
+constexpr ScoreFunction kSigmoid = ScoreFunction::Sigmoid;
+constexpr ScorePosition kAfter = ScorePosition::After;
+constexpr ScorePosition kBefore = ScorePosition::Before;
+
 constexpr Family kFamilies[] = {
-    {"deepseek_v3", ScoreFunction::Sigmoid, true, 0, ScorePosition::After},
-    {"deepseek_v2", ScoreFunction::Softmax, false, 0, ScorePosition::After},
-    {"kimi_k2", ScoreFunction::Sigmoid, true, 0, ScorePosition::After},
-    {"qwen3_moe", ScoreFunction::Softmax, false, 0, ScorePosition::After},
-    {"mixtral", ScoreFunction::Softmax, true, 0, ScorePosition::After},
-    {"olmoe", ScoreFunction::Softmax, false, 0, ScorePosition::After},
-    {"llama4", ScoreFunction::Sigmoid, false, 1, ScorePosition::Before},
-    {"llama4_text", ScoreFunction::Sigmoid, false, 1, ScorePosition::Before},
+    {"deepseek_v3", kSigmoid, true, 0, kAfter, "noaux_tc"},
+    {"deepseek_v2", kSoftmax, false, 0, kAfter, "greedy"},
+    {"kimi_k2", kSigmoid, true, 0, kAfter, "noaux_tc"},
+    {"qwen3_moe", kSoftmax, false, 0, kAfter, ""},
+    {"mixtral", kSoftmax, true, 0, kAfter, ""},
+    {"olmoe", kSoftmax, false, 0, kAfter, ""},
+    {"llama4", kSigmoid, false, 1, kBefore, ""},
+    {"llama4_text", kSigmoid, false, 1, kBefore, ""},
 };
 
 /// A layer without a model: nothing is implied but the most common form.
-constexpr Family kNoFamily = {"", ScoreFunction::Softmax, false, 0,
-                              ScorePosition::After};
+constexpr Family kNoFamily = {"", kSoftmax, false, 0, kAfter, ""};
+
+constexpr StringLiteral kPlainExperts =
+    "import a model whose experts are plain SwiGLU without biases";
 
 class Reader {
 public:
-  Reader(const json::Object &object, StringRef path, ImportError &error)
-      : object(object), path(path), error(error) {}
+  /// `outerType` is the `model_type` of the object around this one.
+  Reader(const json::Object &object, StringRef path, StringRef outerType,
+         ImportError &error)
+      : object(object), path(path), outerType(outerType), error(error) {}
 
   LogicalResult read(LayerConfig &config);
 
@@ -66,19 +78,17 @@ private:
   LogicalResult readNumber(StringRef key, double &value);
   LogicalResult readString(StringRef key, std::string &value);
   LogicalResult readFamily(const Family *&family);
+  LogicalResult refuseValue(StringRef key, const Twine &why);
   LogicalResult readExperts(const Family &family, LayerConfig &config);
   LogicalResult readRouter(const Family &family, LayerConfig &config);
-  LogicalResult readGroups(LayerConfig &config);
+  LogicalResult readGroups(const Family &family, LayerConfig &config);
   LogicalResult refuseUnknownForms();
 
   const json::Object &object;
   StringRef path;
+  StringRef outerType;
   ImportError &error;
 };
-
-std::string show(const json::Value &value) {
-  return llvm::formatv("{0}", value).str();
-}
 
 LogicalResult Reader::find(ArrayRef<StringRef> keys, const json::Value *&value,
                            StringRef &key) {
@@ -156,7 +166,7 @@ LogicalResult Reader::readString(StringRef key, std::string &result) {
 }
 
 LogicalResult Reader::readFamily(const Family *&family) {
-  std::string modelType;
+  std::string modelType = outerType.str();
   if (failed(readString("model_type", modelType)))
     return failure();
   family = &kNoFamily;
@@ -168,11 +178,10 @@ LogicalResult Reader::readFamily(const Family *&family) {
       return success();
     }
   if (modelType == "gpt_oss")
-    return fail(
-        "the experts of 'gpt_oss' have biases and a clamped activation, "
-        "which this version cannot express",
-        "no other import would be the same layer");
-  return fail("unknown model_type '" + modelType + "'",
+    return fail("the experts of 'gpt_oss' have biases and a clamped "
+                "activation, which this version cannot express",
+                kPlainExperts);
+  return fail("'model_type' is " + quote(modelType) + ", which is not known",
               "known are " +
                   llvm::join(llvm::map_range(kFamilies,
                                              [](const Family &f) {
@@ -182,27 +191,42 @@ LogicalResult Reader::readFamily(const Family *&family) {
                   "; without the key the others are read as they stand");
 }
 
+/// Fails if `key` has a value that asks for something: not null, false or 0.
+LogicalResult Reader::refuseValue(StringRef key, const Twine &why) {
+  const json::Value *value = object.get(key);
+  if (!value || value->kind() == json::Value::Null ||
+      value->getAsBoolean() == false || value->getAsNumber() == 0.0)
+    return success();
+  return fail("'" + key + "' is " + show(*value) + ": " + why, kPlainExperts);
+}
+
 LogicalResult Reader::refuseUnknownForms() {
   std::string activation = "silu";
   if (failed(readString("hidden_act", activation)))
     return failure();
-  if (activation != "silu")
-    return fail("'hidden_act' is \"" + activation +
-                    "\", but experts are SwiGLU here",
+  if (activation != "silu" && activation != "swish")
+    return fail("'hidden_act' is " + quote(activation) +
+                    ", but experts are SwiGLU here",
                 "only \"silu\" can be imported");
-  int64_t gated = 0;
-  if (failed(readSize({"shared_expert_intermediate_size"}, gated, 0, 0)))
+  if (failed(refuseValue("swiglu_limit", "this version cannot express a "
+                                         "clamped activation")) ||
+      failed(refuseValue("shared_expert_intermediate_size",
+                         "this version cannot express a shared expert behind "
+                         "a gate of its own")))
     return failure();
-  if (gated)
-    return fail("'shared_expert_intermediate_size' asks for a shared expert "
-                "behind a gate of its own, which this version cannot express",
-                "no other import would be the same layer");
+  const json::Value *noise = object.get("router_jitter_noise");
+  if (noise && noise->kind() != json::Value::Null &&
+      noise->getAsNumber() != 0.0)
+    return fail("'router_jitter_noise' is " + show(*noise) +
+                    ", but a layer has no random numbers here",
+                "set it to 0");
   return success();
 }
 
 LogicalResult Reader::readExperts(const Family &family, LayerConfig &config) {
   // Where both sizes stand, `intermediate_size` is that of the dense layers.
-  bool hasOwn = object.get("moe_intermediate_size") != nullptr;
+  const json::Value *own = object.get("moe_intermediate_size");
+  bool hasOwn = own && own->kind() != json::Value::Null;
   StringRef hidden = hasOwn ? "moe_intermediate_size" : "intermediate_size";
   int64_t shared = 0;
   if (failed(readSize({"hidden_size"}, config.dModel, 1)) ||
@@ -210,18 +234,19 @@ LogicalResult Reader::readExperts(const Family &family, LayerConfig &config) {
       failed(readSize({"n_routed_experts", "num_experts", "num_local_experts"},
                       config.numExperts, 1)) ||
       failed(readSize({"num_experts_per_tok"}, config.topK, 1)) ||
-      failed(readSize({"n_shared_experts"}, shared, 0, family.sharedExperts)))
+      failed(readSize({"n_shared_experts", "num_shared_experts"}, shared, 0,
+                      family.sharedExperts)))
     return failure();
   config.dShared = shared * config.dExpert;
   if (config.topK > config.numExperts)
     return fail("'num_experts_per_tok' is " + Twine(config.topK) +
                     ", but there are " + Twine(config.numExperts) + " experts",
-                "a token cannot choose an expert twice");
+                "lower it: a token cannot choose an expert twice");
   return success();
 }
 
-LogicalResult Reader::readGroups(LayerConfig &config) {
-  std::string method;
+LogicalResult Reader::readGroups(const Family &family, LayerConfig &config) {
+  std::string method = family.topkMethod.str();
   if (failed(readSize({"n_group"}, config.groups, 1, 1)) ||
       failed(
           readSize({"topk_group"}, config.limitedGroups, 1, config.groups)) ||
@@ -233,25 +258,26 @@ LogicalResult Reader::readGroups(LayerConfig &config) {
     config.scoreBias = true;
   } else if (!method.empty() &&
              (method != "group_limited_greedy" || config.groups > 1)) {
-    return fail("'topk_method' is \"" + method +
-                    "\", whose choice of groups this version cannot express",
+    return fail("'topk_method' is " + quote(method) +
+                    ", whose choice of groups this version cannot express",
                 "\"greedy\" and \"noaux_tc\" can be imported");
   }
   if (config.numExperts % config.groups)
     return fail("'n_group' is " + Twine(config.groups) +
                     ", which does not divide " + Twine(config.numExperts) +
                     " experts",
-                "groups have equal sizes");
+                "choose a number of groups that divides the experts");
   if (config.limitedGroups > config.groups)
     return fail("'topk_group' is " + Twine(config.limitedGroups) +
                     ", but 'n_group' is " + Twine(config.groups),
-                "it is the number of groups that a token may choose from");
+                "lower it: it is how many of the groups a token may choose "
+                "from");
   int64_t eligible = config.numExperts / config.groups * config.limitedGroups;
   if (config.topK > eligible)
     return fail("'num_experts_per_tok' is " + Twine(config.topK) +
                     ", but a token may choose from " + Twine(eligible) +
                     " experts",
-                "raise 'topk_group'");
+                "raise 'topk_group' or lower 'num_experts_per_tok'");
   return success();
 }
 
@@ -269,9 +295,23 @@ LogicalResult Reader::readRouter(const Family &family, LayerConfig &config) {
   else if (scoring == "sigmoid")
     config.scoreFunction = ScoreFunction::Sigmoid;
   else if (!scoring.empty())
-    return fail("'scoring_func' is \"" + scoring + "\"",
+    return fail("'scoring_func' is " + quote(scoring),
                 "it must be \"softmax\" or \"sigmoid\"");
-  return readGroups(config);
+  if (!std::isfinite(config.scale) || config.scale <= 0)
+    return fail("'routed_scaling_factor' is " +
+                    show(*object.get("routed_scaling_factor")),
+                "it must be a positive number");
+  // What a model's code does whatever its file says.
+  if (family.modelType == "mixtral" && !config.normalize)
+    return fail("'norm_topk_prob' is false, but a mixtral layer always "
+                "normalizes the chosen scores",
+                "leave the key out, or take 'model_type' away");
+  if (family.modelType == "deepseek_v2" && config.normalize &&
+      config.scale != 1.0)
+    return fail("'norm_topk_prob' is true and 'routed_scaling_factor' is not "
+                "1: a deepseek_v2 layer ignores the factor then",
+                "set the factor to 1, or take 'model_type' away");
+  return readGroups(family, config);
 }
 
 LogicalResult Reader::read(LayerConfig &config) {
@@ -286,23 +326,21 @@ LogicalResult Reader::read(LayerConfig &config) {
 
 FailureOr<LayerConfig> LayerConfig::parse(StringRef text, StringRef path,
                                           ImportError &error) {
-  llvm::Expected<json::Value> value = json::parse(text);
-  if (!value) {
-    error = {path.str() + ": " + llvm::toString(value.takeError()),
-             "the file must be a model's config.json"};
+  FailureOr<json::Object> file = parseJSONObject(
+      text, path, "the file must be a model's config.json", error);
+  if (failed(file))
     return failure();
-  }
-  const json::Object *object = value->getAsObject();
   // Multimodal models keep the language model's keys apart.
-  if (object && object->getObject("text_config"))
-    object = object->getObject("text_config");
-  if (!object) {
-    error = {path.str() + ": is not a JSON object",
-             "the file must be a model's config.json"};
-    return failure();
+  const json::Object *object = &*file;
+  std::string where = path.str();
+  StringRef outerType;
+  if (const json::Object *inner = object->getObject("text_config")) {
+    outerType = object->getString("model_type").value_or("");
+    object = inner;
+    where += ": text_config";
   }
   LayerConfig config;
-  if (failed(Reader(*object, path, error).read(config)))
+  if (failed(Reader(*object, where, outerType, error).read(config)))
     return failure();
   return config;
 }

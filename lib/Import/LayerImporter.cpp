@@ -10,10 +10,12 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe/Import/LayerImporter.h"
+#include "JSONFile.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
 #include "moe/Dialect/MoE/IR/MoE.h"
-#include "llvm/ADT/StringSwitch.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace moe;
@@ -31,12 +33,12 @@ LayerOptions::parseMesh(StringRef text,
     int64_t ranks = 0;
     if (name.empty() || size.getAsInteger(10, ranks) || ranks < 1 ||
         ranks > (1 << 20)) {
-      error = {"'" + axis.str() + "' is no mesh axis",
-               "write a mesh as tp=2 or tp=2,ep=1"};
+      error = {"--mesh: " + quote(axis) + " is no mesh axis",
+               "write a mesh as tp=2 or tp=2,ep=1, sizes from 1 to 2^20"};
       return failure();
     }
     if (llvm::any_of(mesh, [&](const auto &a) { return a.first == name; })) {
-      error = {"the mesh has two axes named '" + name.str() + "'",
+      error = {"--mesh has two axes named " + quote(name),
                "give each axis once"};
       return failure();
     }
@@ -59,8 +61,11 @@ public:
 
   LogicalResult check(ImportError &error);
   OwningOpRef<ModuleOp> build();
+  /// What is wrong with a label, if anything; known after `build`.
+  StringRef getWrongLabel() const { return wrongLabel; }
 
 private:
+  LogicalResult checkSizes(ImportError &error);
   bool tokensAreCut() const { return options.plan == Plan::TP2EP; }
   ScorePosition scorePosition() const {
     return options.scorePosition.value_or(config.scorePosition);
@@ -93,6 +98,7 @@ private:
   MeshAttr mesh;
   func::FuncOp function;
   llvm::StringMap<Value> arguments;
+  std::string wrongLabel;
 };
 
 LogicalResult LayerBuilder::check(ImportError &error) {
@@ -105,7 +111,7 @@ LogicalResult LayerBuilder::check(ImportError &error) {
   for (const auto &[axis, size] : options.mesh) {
     bool known = axis == kAxis || (axis == "ep" && options.plan == Plan::ETP);
     if (!known) {
-      error = {"the plan does not know the mesh axis '" + axis + "'",
+      error = {"the plan does not know the mesh axis " + quote(axis),
                options.plan == Plan::ETP ? "plan etp has the axes tp and ep"
                                          : "this plan has the axis tp"};
       return failure();
@@ -129,11 +135,53 @@ LogicalResult LayerBuilder::check(ImportError &error) {
     return failure();
   }
   int64_t tokens = options.batch * options.seq;
+  // Rows are counted in 32 bits.
+  if (config.topK > std::numeric_limits<int32_t>::max() / tokens) {
+    error = {std::to_string(tokens) + " tokens with " +
+                 std::to_string(config.topK) +
+                 " experts each make more than 2^31 - 1 rows",
+             "lower --batch or --seq"};
+    return failure();
+  }
   if (tokensAreCut() && tokens % sizeOf(kAxis)) {
     error = {"plan tp2ep cuts " + std::to_string(tokens) + " tokens over " +
                  std::to_string(sizeOf(kAxis)) +
                  " ranks, which does not come out even",
-             "choose batch and seq so that the ranks divide their product"};
+             "choose --batch and --seq so that the ranks divide their product"};
+    return failure();
+  }
+  return checkSizes(error);
+}
+
+/// No tensor may have more elements than 64 bits can address in bytes.
+LogicalResult LayerBuilder::checkSizes(ImportError &error) {
+  int64_t tokens = options.batch * options.seq;
+  int64_t d = config.dModel, f = config.dExpert, s = config.dShared;
+  int64_t e = config.numExperts;
+  struct {
+    StringRef what;
+    SmallVector<int64_t> shape;
+  } tensors[] = {{"tokens", {tokens, d}},
+                 {"logits", {tokens, e}},
+                 {"rows", {tokens * config.topK, d}},
+                 {"hidden rows", {tokens * config.topK, f}},
+                 {"router.gate.weight", {e, d}},
+                 {"experts.w1", {e, f, d}},
+                 {"shared_experts.w1.weight", {s, d}},
+                 {"shared experts' hidden tokens", {tokens, s}}};
+  for (const auto &[what, shape] : tensors) {
+    int64_t bytes = 8;
+    if (llvm::none_of(shape, [&](int64_t size) {
+          return llvm::MulOverflow(bytes, size, bytes);
+        }))
+      continue;
+    auto sizes = llvm::map_range(shape, [](int64_t size) {
+      return std::to_string(size);
+    });
+    error = {("the " + what + " would be a tensor of " +
+              llvm::join(sizes, " x ") + " elements, more than 2^60")
+                 .str(),
+             "check the sizes in the configuration, --batch and --seq"};
     return failure();
   }
   return success();
@@ -206,6 +254,12 @@ Value LayerBuilder::at(StringRef site, Value value) {
     for (const auto &[axis, placement] : action.placements) {
       if (placement.isReplicate())
         continue;
+      if (placement.isShard() && placement.dim >= type.getRank() &&
+          wrongLabel.empty())
+        wrongLabel = "site '" + site.str() + "': shard<" +
+                     std::to_string(placement.dim) +
+                     "> names a dimension that a tensor with " +
+                     std::to_string(type.getRank()) + " of them lacks";
       axes.push_back(builder.getStringAttr(axis.empty() ? StringRef(kAxis)
                                                         : StringRef(axis)));
       placements.push_back(placement);
@@ -391,9 +445,20 @@ moe::importer::importLayer(MLIRContext *context, const LayerConfig &config,
   if (failed(layer.check(error)))
     return failure();
   OwningOpRef<ModuleOp> module = layer.build();
-  // A label may name a dimension that its site does not have.
+  if (!layer.getWrongLabel().empty()) {
+    error = {layer.getWrongLabel().str(),
+             "dimensions are counted from 0; --list-label-sites describes the "
+             "sites"};
+    return failure();
+  }
+  std::string complaint;
+  ScopedDiagnosticHandler handler(context, [&](Diagnostic &diagnostic) {
+    if (complaint.empty())
+      complaint = diagnostic.str();
+  });
   if (failed(verify(*module))) {
-    error = {"the labels do not fit the layer", "see the error above"};
+    error = {"the imported layer is not valid: " + complaint,
+             "this is a bug in moe-import; please report it with the files"};
     return failure();
   }
   return module;
