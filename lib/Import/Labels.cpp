@@ -243,8 +243,8 @@ FailureOr<LabelMap> moe::importer::parseLabels(StringRef text, StringRef path,
     bool valid =
         list ? llvm::all_of(*list,
                             [&](const json::Value &element) {
-                              return succeeded(parseOneLabel(
-                                  element, options, actions, wrong));
+                              return succeeded(parseOneLabel(element, options,
+                                                             actions, wrong));
                             })
              : succeeded(parseOneLabel(value, options, actions, wrong));
     if (!valid) {

@@ -175,9 +175,8 @@ LogicalResult LayerBuilder::checkSizes(ImportError &error) {
           return llvm::MulOverflow(bytes, size, bytes);
         }))
       continue;
-    auto sizes = llvm::map_range(shape, [](int64_t size) {
-      return std::to_string(size);
-    });
+    auto sizes = llvm::map_range(
+        shape, [](int64_t size) { return std::to_string(size); });
     error = {("the " + what + " would be a tensor of " +
               llvm::join(sizes, " x ") + " elements, more than 2^60")
                  .str(),
