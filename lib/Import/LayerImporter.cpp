@@ -230,7 +230,8 @@ Value LayerBuilder::addArgument(StringRef name, ArrayRef<int64_t> shape,
   }
   // Adding to the end of a function without results cannot fail.
   (void)function.insertArgument(function.getNumArguments(), typeOf(shape, cut),
-                                builder.getDictionaryAttr(attrs), loc);
+                                builder.getDictionaryAttr(attrs),
+                                NameLoc::get(builder.getStringAttr(name)));
   return arguments[name] = function.getArguments().back();
 }
 

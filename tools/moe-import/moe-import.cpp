@@ -6,22 +6,20 @@
 
 #include "mlir/IR/MLIRContext.h"
 #include "moe/Import/LayerImporter.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/MemoryBuffer.h"
-#include "llvm/Support/WithColor.h"
 
 using namespace moe::importer;
 namespace cl = llvm::cl;
 
 static cl::OptionCategory category("moe-import options");
 
-static cl::opt<std::string> configPath(cl::Positional, cl::Required,
-                                       cl::desc("CONFIG.json"),
+static cl::opt<std::string> configPath(cl::Positional, cl::desc("CONFIG.json"),
                                        cl::cat(category));
 static cl::opt<std::string> outputPath("o", cl::init("-"),
                                        cl::desc("Where the IR goes"),
@@ -35,10 +33,12 @@ static cl::opt<std::string> planText("plan", cl::init("tp"),
                                      cl::desc("How experts lie over the ranks"),
                                      cl::value_desc("tp|etp|tp2ep"),
                                      cl::cat(category));
-static cl::opt<int64_t> batch("batch", cl::init(1), cl::desc("Batch size"),
-                              cl::cat(category));
-static cl::opt<int64_t> seq("seq", cl::init(32), cl::desc("Tokens per batch"),
-                            cl::cat(category));
+static cl::opt<std::string> batchText("batch", cl::init("1"),
+                                      cl::desc("Batch size"),
+                                      cl::value_desc("B"), cl::cat(category));
+static cl::opt<std::string> seqText("seq", cl::init("32"),
+                                    cl::desc("Tokens per batch"),
+                                    cl::value_desc("L"), cl::cat(category));
 static cl::opt<std::string>
     scoreText("score",
               cl::desc("Where scores multiply; the model's way if not "
@@ -65,8 +65,10 @@ static cl::opt<std::string> dtypeText("dtype", cl::init("f32"),
                                       cl::cat(category));
 
 static int fail(const ImportError &error) {
-  llvm::errs() << "moe-import: error: " << error.message
-               << "\nhelp: " << error.help << "\n";
+  // The command line's parser prints some errors by itself.
+  if (!error.message.empty())
+    llvm::errs() << "moe-import: error: " << error.message << "\n";
+  llvm::errs() << "help: " << error.help << "\n";
   return 1;
 }
 
@@ -82,9 +84,21 @@ static mlir::LogicalResult readFile(llvm::StringRef path, std::string &text,
   return mlir::success();
 }
 
+static mlir::LogicalResult parseCount(llvm::StringRef flag,
+                                      llvm::StringRef text, int64_t limit,
+                                      int64_t &count, ImportError &error) {
+  if (!text.getAsInteger(10, count) && count >= 1 && count <= limit)
+    return mlir::success();
+  error = {(flag + " is '" + text + "'").str(),
+           "give an integer from 1 to " + std::to_string(limit)};
+  return mlir::failure();
+}
+
 static mlir::LogicalResult parseOptions(LayerOptions &options,
                                         ImportError &error) {
-  if (failed(LayerOptions::parseMesh(meshText, options.mesh, error)))
+  if (failed(LayerOptions::parseMesh(meshText, options.mesh, error)) ||
+      failed(parseCount("--batch", batchText, 1 << 20, options.batch, error)) ||
+      failed(parseCount("--seq", seqText, 1 << 24, options.seq, error)))
     return mlir::failure();
   auto plan = llvm::StringSwitch<std::optional<Plan>>(planText)
                   .Case("tp", Plan::TP)
@@ -92,7 +106,9 @@ static mlir::LogicalResult parseOptions(LayerOptions &options,
                   .Case("tp2ep", Plan::TP2EP)
                   .Default(std::nullopt);
   if (!plan) {
-    error = {"unknown plan '" + planText + "'", "use tp, etp or tp2ep"};
+    error = {planText == "ep" ? "plan 'ep' is not in this version"
+                              : "unknown plan '" + planText + "'",
+             "use tp, etp or tp2ep"};
     return mlir::failure();
   }
   options.plan = *plan;
@@ -114,8 +130,6 @@ static mlir::LogicalResult parseOptions(LayerOptions &options,
     return mlir::failure();
   }
   options.bf16 = dtypeText == "bf16";
-  options.batch = batch;
-  options.seq = seq;
   options.sequenceParallel = sequenceParallel;
   return mlir::success();
 }
@@ -131,20 +145,81 @@ static mlir::FailureOr<LabelMap> getLabels(const LayerConfig &config,
   return parseLabels(text, labelsText, config, options, error);
 }
 
-/// Whole or not at all: written beside its place and moved there.
+static std::error_code write(llvm::raw_fd_ostream &os, llvm::StringRef text) {
+  os << text;
+  os.flush();
+  std::error_code problem = os.error();
+  // An error that is left in place ends the program in the destructor.
+  os.clear_error();
+  return problem;
+}
+
+/// Writes a file whole or not at all: beside its place, and moves it there.
+static llvm::Error writeFile(llvm::StringRef path, llvm::StringRef text) {
+  llvm::sys::fs::file_status status;
+  if (!llvm::sys::fs::status(path, status) && !is_regular_file(status)) {
+    // A pipe or a device must not be replaced by a file.
+    std::error_code problem;
+    llvm::raw_fd_ostream os(path, problem, llvm::sys::fs::CD_OpenExisting,
+                            llvm::sys::fs::FA_Write, llvm::sys::fs::OF_None);
+    return llvm::errorCodeToError(problem ? problem : write(os, text));
+  }
+  auto file = llvm::sys::fs::TempFile::create(path + ".%%%%%%%%.tmp");
+  if (!file)
+    return file.takeError();
+  std::error_code problem;
+  {
+    llvm::raw_fd_ostream os(file->FD, /*shouldClose=*/false);
+    problem = write(os, text);
+  }
+  if (!problem)
+    return file->keep(path);
+  return llvm::joinErrors(llvm::errorCodeToError(problem), file->discard());
+}
+
 static mlir::LogicalResult writeOutput(mlir::ModuleOp module,
                                        ImportError &error) {
-  auto print = [&](llvm::raw_ostream &os) {
-    module.print(os);
-    return llvm::Error::success();
-  };
-  if (outputPath == "-") {
-    (void)print(llvm::outs());
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  module.print(os, mlir::OpPrintingFlags().printNameLocAsPrefix());
+  os << "\n";
+  bool toStdout = outputPath == "-";
+  llvm::Error problem = toStdout
+                            ? llvm::errorCodeToError(write(llvm::outs(), text))
+                            : writeFile(outputPath, text);
+  if (!problem)
     return mlir::success();
+  error = {(toStdout ? "standard output" : outputPath.getValue()) + ": " +
+               llvm::toString(std::move(problem)),
+           "the folder must exist, be writable and have space left"};
+  return mlir::failure();
+}
+
+/// Reads the command line; the parser's complaint becomes an error like others.
+static mlir::LogicalResult parseCommandLine(int argc, char **argv,
+                                            ImportError &error) {
+  std::string complaints;
+  llvm::raw_string_ostream os(complaints);
+  bool parsed = cl::ParseCommandLineOptions(
+      argc, argv,
+      "One MoE layer of a model's config.json as IR\n\n"
+      "  moe-import config.json -o layer.mlir --mesh tp=2 --plan tp2ep \\\n"
+      "      --batch 2 --seq 16 --sequence-parallel --labels titan-1878\n",
+      &os);
+  error.help = "moe-import --help lists the flags";
+  if (!parsed) {
+    // The first line says it; it ends in advice of its own, "Try: ..".
+    llvm::StringRef line = llvm::StringRef(complaints).split('\n').first;
+    line = line.substr(0, line.find("  Try: "));
+    line.consume_front("moe-import: ");
+    error.message = line.rtrim(".! ").str();
+    if (!line.empty())
+      error.message[0] = llvm::toLower(line[0]);
+    return mlir::failure();
   }
-  if (llvm::Error problem = llvm::writeToOutput(outputPath, print)) {
-    error = {outputPath + ": " + llvm::toString(std::move(problem)),
-             "the folder must exist and be writable"};
+  if (configPath.empty()) {
+    error = {"CONFIG.json is missing",
+             "name a model's config.json, as in moe-import config.json"};
     return mlir::failure();
   }
   return mlir::success();
@@ -153,16 +228,11 @@ static mlir::LogicalResult writeOutput(mlir::ModuleOp module,
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   cl::HideUnrelatedOptions(category);
-  cl::ParseCommandLineOptions(
-      argc, argv,
-      "One MoE layer of a model's config.json as IR\n\n"
-      "  moe-import config.json -o layer.mlir --mesh tp=2 --plan tp2ep \\\n"
-      "      --batch 2 --seq 16 --sequence-parallel --labels titan-1878\n");
-
   ImportError error;
   LayerOptions options;
   std::string text;
-  if (failed(parseOptions(options, error)) ||
+  if (failed(parseCommandLine(argc, argv, error)) ||
+      failed(parseOptions(options, error)) ||
       failed(readFile(configPath, text, error)))
     return fail(error);
   auto config = LayerConfig::parse(text, configPath, error);
