@@ -30,6 +30,11 @@ PAGES = {
         None,
         [("moe/Dialect/MoE/IR/MoEOps.td", ["-gen-dialect-doc", "-dialect=moe"])],
     ),
+    "Dialects/Runtime.md": (
+        None,
+        None,
+        [("moe/Dialect/Runtime/IR/RuntimeOps.td", ["-gen-dialect-doc", "-dialect=moert"])],
+    ),
     "Dialects/Interfaces.md": (
         "Interfaces",
         "What the passes ask of an operation. [AddingAnOperation.md](../AddingAnOperation.md)\n"
@@ -43,11 +48,13 @@ PAGES = {
         "Passes",
         "`moe-opt --moe-check` runs, in this order: `spmd-infer-placements`,\n"
         "`moe-differentiate`, `spmd-infer-placements` on the backward part,\n"
-        "`spmd-verify-gradients`. The order stands in `lib/Pipelines/Pipelines.cpp`.\n"
-        "None of the passes has options.",
+        "`spmd-verify-gradients`. `moe-compile` goes on with `spmd-localize`, linalg,\n"
+        "one-shot bufferization and `convert-moert-to-llvm`. The order stands in\n"
+        "`lib/Pipelines/Pipelines.cpp`.",
         [
             ("moe/Dialect/SPMD/Transforms/Passes.td", ["-gen-pass-doc"]),
             ("moe/AutoDiff/Passes.td", ["-gen-pass-doc"]),
+            ("moe/Conversion/Passes.td", ["-gen-pass-doc"]),
         ],
     ),
 }

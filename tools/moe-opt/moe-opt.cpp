@@ -4,16 +4,13 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
-#include "moe/Dialect/MoE/IR/MoE.h"
 #include "moe/Pipelines/Pipelines.h"
 
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
-  registry.insert<mlir::func::FuncDialect, moe::MoEDialect,
-                  moe::spmd::SPMDDialect>();
+  moe::registerCompilerDialects(registry);
   moe::registerMoEPassesAndPipelines();
   mlir::registerCanonicalizerPass();
   mlir::registerCSEPass();

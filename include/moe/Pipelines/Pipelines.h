@@ -8,6 +8,7 @@
 #define MOE_PIPELINES_PIPELINES_H
 
 namespace mlir {
+class DialectRegistry;
 class OpPassManager;
 } // namespace mlir
 
@@ -17,7 +18,19 @@ namespace moe {
 /// functions that are joint already are only inferred and verified.
 void buildMoECheckPipeline(mlir::OpPassManager &pm, bool verify = true);
 
-/// Registers the passes and `--moe-check`.
+/// From a joint function, inferred and verified, to one rank's program over
+/// local tensors.
+void buildMoELocalizePipeline(mlir::OpPassManager &pm);
+
+/// The same, and on to the LLVM dialect, for the CPU. Needs
+/// `registerCompilerDialects`.
+void buildMoECompileCPUPipeline(mlir::OpPassManager &pm);
+
+/// Dialects and interfaces that the compiling pipelines use.
+void registerCompilerDialects(mlir::DialectRegistry &registry);
+
+/// Registers the passes and the pipelines `--moe-check` and
+/// `--moe-compile-cpu`.
 void registerMoEPassesAndPipelines();
 
 } // namespace moe

@@ -91,6 +91,36 @@ void moert_all_to_all(moert_context *context, int32_t collective, int32_t dtype,
                       const void *in, const int64_t *send, void *out,
                       const int64_t *receive, int64_t row);
 
+/* experts[t, k]: the `chosen` experts of each of `tokens` tokens with the largest
+ * scores[t, e] + bias[e], in descending order, the lower number first in a tie;
+ * bias may be null and counts for the choice only. Of `groups` equal groups of
+ * experts only the `limited_groups` best may be chosen from, by the sum of a
+ * group's two largest scores. */
+void moert_top_k(moert_context *context, int32_t dtype, const void *scores,
+                 const void *bias, int32_t *experts, int64_t tokens,
+                 int64_t num_experts, int64_t chosen, int64_t groups,
+                 int64_t limited_groups);
+
+/* Sorts the entries t * chosen + k of experts[t, k] by (expert, t): order[row] is
+ * the entry, rows[entry] the row. Fails where an expert does not exist. */
+void moert_sort_rows(moert_context *context, const int32_t *experts,
+                     int64_t tokens, int64_t chosen, int64_t num_experts,
+                     int64_t *order, int64_t *rows);
+
+/* Rows that this rank gets: counts[r, e] is rank r's rows of expert e, and the
+ * experts are cut over `ranks` ranks of `axis`. */
+int64_t moert_count_received(moert_context *context, int32_t axis,
+                             const int32_t *counts, int64_t ranks,
+                             int64_t num_experts);
+
+/* Of the same counts: rows to each rank, rows from each rank, and for the rows
+ * ordered by (expert, rank) where they arrive ordered by (rank, expert), and the
+ * reverse. */
+void moert_plan_exchange(moert_context *context, int32_t axis,
+                         const int32_t *counts, int64_t ranks,
+                         int64_t num_experts, int64_t *send, int64_t *receive,
+                         int64_t *arrival, int64_t *departure);
+
 /* Ends the run with an error of this rank: `message` at `location`. Does not
  * return. */
 void moert_fail(moert_context *context, const char *location,

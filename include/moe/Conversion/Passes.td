@@ -1,0 +1,52 @@
+//===- Passes.td - From global to local, from local to code -*- tablegen -*-==//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_CONVERSION_PASSES_TD
+#define MOE_CONVERSION_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def Localize : Pass<"spmd-localize", "::mlir::ModuleOp"> {
+  let summary = "turn global functions into one rank's program";
+  let description = [{
+    Placed tensors become builtin tensors of local shape, conversions become
+    collectives (`moert`), operations become loops over local values (`linalg`).
+    A dimension that its ranks cut unevenly, and rows whose number only routing
+    decides, have dynamic size.
+
+    A function's arguments become the rank and one memref per argument and per
+    result, which it writes; `moert.values` keeps their names and global types.
+    Every rank runs the same operations in the same order, so collectives have
+    one order. A function that has a joint one (`spmd.vjp`) is dropped.
+
+    Placements must be inferred. Claims are the identity here: run
+    `spmd-verify-gradients` before.
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::bufferization::BufferizationDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect",
+    "::moe::rt::MoERTDialect"
+  ];
+}
+
+def RuntimeToLLVM : Pass<"convert-moert-to-llvm", "::mlir::ModuleOp"> {
+  let summary = "operations of the runtime become calls of moert.h";
+  let description = [{
+    On memrefs with identity layout. Collectives are numbered in order, which is
+    the order on every rank. Adds `moert_main`, which makes memrefs of the
+    caller's buffers and calls the function, and `moert_program`, which describes
+    it. The module has to have one localized function.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+  let options = [
+    Option<"target", "target", "std::string", "\"cpu\"",
+           "What the description says the program runs on">
+  ];
+}
+
+#endif // MOE_CONVERSION_PASSES_TD

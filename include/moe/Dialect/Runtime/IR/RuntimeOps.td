@@ -1,0 +1,187 @@
+//===- RuntimeOps.td - What one rank asks of the runtime ---*- tablegen -*-===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_DIALECT_RUNTIME_IR_RUNTIMEOPS_TD
+#define MOE_DIALECT_RUNTIME_IR_RUNTIMEOPS_TD
+
+include "mlir/Dialect/LLVMIR/LLVMOpBase.td"
+include "mlir/IR/OpBase.td"
+include "mlir/Interfaces/DestinationStyleOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def MoERT_Dialect : Dialect {
+  let name = "moert";
+  let cppNamespace = "::moe::rt";
+  let summary = "One rank's program: collectives and routing tables";
+  let description = [{
+    The program of one rank, after `spmd-localize`: builtin tensors of local
+    shape, and operations that become calls of `moert.h`. All ranks run the same
+    operations in the same order. On tensors they write a destination and have no
+    effects, so equal ones merge; on memrefs they write the destination.
+
+    `%rank` is the first argument of the function: this rank.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
+class MoERT_Op<string mnemonic, list<Trait> traits = []>
+    : Op<MoERT_Dialect, mnemonic, traits>;
+
+/// Writes `outs`, from `ins`.
+class MoERT_DestinationOp<string mnemonic, list<Trait> traits = []>
+    : MoERT_Op<mnemonic,
+        [DestinationStyleOpInterface, AttrSizedOperandSegments,
+         DeclareOpInterfaceMethods<MemoryEffectsOpInterface>] # traits> {
+  dag baseArguments = (ins LLVM_DefaultPointer:$rank,
+      Variadic<AnyShaped>:$inputs, Variadic<AnyShaped>:$outputs);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = [{
+    $rank `ins` `(` $inputs `:` type($inputs) `)`
+    `outs` `(` $outputs `:` type($outputs) `)` attr-dict (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() {
+      return getOutputsMutable();
+    }
+  }];
+}
+
+/// A collective over the groups of ranks that differ on `axes` alone.
+class MoERT_CollectiveOp<string mnemonic>
+    : MoERT_DestinationOp<mnemonic> {
+  dag collectiveArguments = (ins DenseI32ArrayAttr:$axes,
+      OptionalAttr<StrAttr>:$site, OptionalAttr<I32Attr>:$collective);
+}
+
+def MoERT_AxisIndexOp : MoERT_Op<"axis_index", [Pure]> {
+  let summary = "this rank's coordinate on a mesh axis";
+  let description = [{
+    Example:
+    ```mlir
+    %i = moert.axis_index %rank {axis = 0 : i32}
+    ```
+  }];
+  let arguments = (ins LLVM_DefaultPointer:$rank, I32Attr:$axis);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$rank attr-dict";
+}
+
+def MoERT_AllReduceOp : MoERT_CollectiveOp<"all_reduce"> {
+  let summary = "the reduction of all ranks' operands, on every rank";
+  let description = [{
+    Law: out = reduction over the group of in, in the order of ranks: the same
+    bits everywhere. `reduction` is a `moert_reduction`.
+
+    Example:
+    ```mlir
+    %r = moert.all_reduce %rank ins(%x : tensor<32x64xf32>)
+        outs(%init : tensor<32x64xf32>) {axes = array<i32: 0>, reduction = 0 : i32}
+        -> tensor<32x64xf32>
+    ```
+  }];
+  let arguments = !con(baseArguments, collectiveArguments,
+                       (ins I32Attr:$reduction));
+}
+
+def MoERT_AllGatherOp : MoERT_CollectiveOp<"all_gather"> {
+  let summary = "the concatenation of all ranks' operands along a dimension";
+  let description = [{
+    Law: out is cut along `dim` as `torch.chunk` cuts; rank r's operand is chunk
+    r.
+
+    Example:
+    ```mlir
+    %r = moert.all_gather %rank ins(%x : tensor<2x8x64xf32>)
+        outs(%init : tensor<2x16x64xf32>) {axes = array<i32: 0>, dim = 1 : i64}
+        -> tensor<2x16x64xf32>
+    ```
+  }];
+  let arguments = !con(baseArguments, collectiveArguments, (ins I64Attr:$dim));
+}
+
+def MoERT_ReduceScatterOp : MoERT_CollectiveOp<"reduce_scatter"> {
+  let summary = "this rank's chunk of the reduction";
+  let description = [{
+    Law: all_gather(reduce_scatter(x)) = all_reduce(x).
+
+    Example:
+    ```mlir
+    %r = moert.reduce_scatter %rank ins(%x : tensor<2x16x64xf32>)
+        outs(%init : tensor<2x8x64xf32>)
+        {axes = array<i32: 0>, dim = 1 : i64, reduction = 0 : i32}
+        -> tensor<2x8x64xf32>
+    ```
+  }];
+  let arguments = !con(baseArguments, collectiveArguments,
+                       (ins I64Attr:$dim, I32Attr:$reduction));
+}
+
+def MoERT_AllToAllOp : MoERT_CollectiveOp<"all_to_all"> {
+  let summary = "rows to the ranks they belong to";
+  let description = [{
+    Inputs: the rows, how many of them go to each rank of the group, and how many
+    come from each. Law: all_to_all(all_to_all(x, s, r), r, s) = x.
+
+    Example:
+    ```mlir
+    %r = moert.all_to_all %rank
+        ins(%x, %send, %receive : tensor<64x8xf32>, tensor<2xi64>, tensor<2xi64>)
+        outs(%init : tensor<?x8xf32>) {axes = array<i32: 0>} -> tensor<?x8xf32>
+    ```
+  }];
+  let arguments = !con(baseArguments, collectiveArguments);
+}
+
+def MoERT_TopKOp : MoERT_DestinationOp<"top_k"> {
+  let summary = "the experts of each token";
+  let description = [{
+    `moe.top_k` on local values. Inputs: scores [T, E], perhaps a bias [E];
+    output [T, K] of i32.
+  }];
+  let arguments = !con(baseArguments,
+                       (ins I64Attr:$groups, I64Attr:$limited_groups));
+}
+
+def MoERT_SortRowsOp : MoERT_DestinationOp<"sort_rows"> {
+  let summary = "the order of rows by (expert, token)";
+  let description = [{
+    Input: experts [T, K]. Outputs, both [T * K] of i64: for each row the entry
+    t * K + k that it is of, and for each entry its row.
+  }];
+  let arguments = !con(baseArguments, (ins I64Attr:$num_experts));
+}
+
+def MoERT_PlanExchangeOp : MoERT_DestinationOp<"plan_exchange"> {
+  let summary = "which rows go where, from everybody's counts";
+  let description = [{
+    Input: counts [ranks, E] of i32, row r being rank r's rows per expert.
+    Outputs, of i64: rows to each rank [ranks], rows from each rank [ranks], and
+    for the rows as they arrive, ordered by (rank, expert), the permutation to
+    (expert, rank): for each row where it arrives, and for each arrival its row.
+    Experts are cut over the ranks as `torch.chunk` cuts.
+  }];
+  let arguments = !con(baseArguments, (ins I32Attr:$axis));
+}
+
+def MoERT_CountReceivedOp : MoERT_Op<"count_received",
+    [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "how many rows this rank gets, from everybody's counts";
+  let description = [{
+    Input: counts [ranks, E] of i32.
+
+    Example:
+    ```mlir
+    %n = moert.count_received %rank, %counts {axis = 0 : i32}
+        : tensor<2x8xi32>
+    ```
+  }];
+  let arguments = (ins LLVM_DefaultPointer:$rank, AnyShaped:$counts,
+                       I32Attr:$axis);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$rank `,` $counts attr-dict `:` type($counts)";
+}
+
+#endif // MOE_DIALECT_RUNTIME_IR_RUNTIMEOPS_TD

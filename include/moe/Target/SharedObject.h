@@ -1,0 +1,31 @@
+//===- SharedObject.h - From the LLVM dialect to a shared object -*- C++
+//-*-===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_TARGET_SHAREDOBJECT_H
+#define MOE_TARGET_SHAREDOBJECT_H
+
+#include "mlir/IR/BuiltinOps.h"
+
+namespace llvm {
+class raw_ostream;
+} // namespace llvm
+
+namespace moe {
+
+/// Prints the LLVM IR of a module in the LLVM dialect, optimized for this
+/// machine's processor. Errors are reported at the module.
+mlir::LogicalResult emitLLVMIR(mlir::ModuleOp module, llvm::raw_ostream &os);
+
+/// Writes the module as a shared object, whole or not at all. Its `moert_*`
+/// symbols are left to the program that loads it. Errors: no linker is found,
+/// it fails, the file cannot be written.
+mlir::LogicalResult emitSharedObject(mlir::ModuleOp module,
+                                     llvm::StringRef path);
+
+} // namespace moe
+
+#endif // MOE_TARGET_SHAREDOBJECT_H

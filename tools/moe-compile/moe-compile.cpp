@@ -1,0 +1,119 @@
+//===- moe-compile.cpp - The whole way from IR to a shared object ---------===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "mlir/IR/AsmState.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Support/FileUtilities.h"
+#include "moe/Pipelines/Pipelines.h"
+#include "moe/Target/SharedObject.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileUtilities.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/SourceMgr.h"
+
+namespace cl = llvm::cl;
+
+static cl::OptionCategory category("moe-compile options");
+
+static cl::opt<std::string> inputPath(cl::Positional, cl::desc("FILE"),
+                                      cl::cat(category));
+static cl::opt<std::string> outputPath("o", cl::desc("Where the program goes"),
+                                       cl::value_desc("layer.so"),
+                                       cl::cat(category));
+static cl::opt<std::string>
+    target("target", cl::init("cpu"),
+           cl::desc("What it runs on; this version has cpu"),
+           cl::value_desc("cpu"), cl::cat(category));
+static cl::opt<std::string>
+    emitKind("emit", cl::init("artifact"),
+             cl::desc("mlir: one rank's program before lowering; llvm: "
+                      "optimized LLVM IR; artifact: the shared object"),
+             cl::value_desc("mlir|llvm|artifact"), cl::cat(category));
+static cl::opt<bool>
+    noVerify("no-verify",
+             cl::desc("Compile even a program that makes false claims"),
+             cl::cat(category));
+
+static int fail(const llvm::Twine &message, const llvm::Twine &help) {
+  llvm::errs() << "moe-compile: error: " << message << "\nhelp: " << help
+               << "\n";
+  return 1;
+}
+
+/// Text, whole or not at all.
+static int
+writeText(llvm::function_ref<mlir::LogicalResult(llvm::raw_ostream &)> print) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  if (mlir::failed(print(os)))
+    return 1;
+  if (outputPath.empty() || outputPath == "-") {
+    llvm::outs() << text;
+    return 0;
+  }
+  auto write = [&](llvm::raw_ostream &file) {
+    file << text;
+    return llvm::Error::success();
+  };
+  if (llvm::Error error = llvm::writeToOutput(outputPath, write))
+    return fail(outputPath + ": " + llvm::toString(std::move(error)),
+                "the folder must exist and be writable");
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  cl::HideUnrelatedOptions(category);
+  if (!cl::ParseCommandLineOptions(
+          argc, argv,
+          "A layer's IR to a program that each rank runs\n\n"
+          "  moe-compile layer.mlir -o layer.so --target cpu\n",
+          &llvm::errs()))
+    return 1;
+  if (inputPath.empty())
+    return fail("no input", "moe-compile FILE.mlir -o layer.so");
+  if (target != "cpu")
+    return fail("unknown target '" + target + "'", "use cpu");
+  if (emitKind != "mlir" && emitKind != "llvm" && emitKind != "artifact")
+    return fail("cannot emit '" + emitKind + "'", "use mlir, llvm or artifact");
+  if (emitKind == "artifact" && outputPath.empty())
+    return fail("no output", "say where it goes: -o layer.so");
+
+  mlir::DialectRegistry registry;
+  moe::registerCompilerDialects(registry);
+  mlir::MLIRContext context(registry);
+  std::string error;
+  auto file = mlir::openInputFile(inputPath, &error);
+  if (!file)
+    return fail(error, "the file must exist and be readable");
+  llvm::SourceMgr sources;
+  sources.AddNewSourceBuffer(std::move(file), llvm::SMLoc());
+  mlir::SourceMgrDiagnosticHandler handler(sources, &context);
+  auto module = mlir::parseSourceFile<mlir::ModuleOp>(sources, &context);
+  if (!module)
+    return 1;
+
+  mlir::PassManager check(&context);
+  moe::buildMoECheckPipeline(check, /*verify=*/!noVerify);
+  mlir::PassManager lower(&context);
+  if (emitKind == "mlir")
+    moe::buildMoELocalizePipeline(lower);
+  else
+    moe::buildMoECompileCPUPipeline(lower);
+  if (mlir::failed(check.run(*module)) || mlir::failed(lower.run(*module)))
+    return 1;
+  if (emitKind == "mlir")
+    return writeText([&](llvm::raw_ostream &os) {
+      module->print(os);
+      return mlir::success();
+    });
+  if (emitKind == "llvm")
+    return writeText(
+        [&](llvm::raw_ostream &os) { return moe::emitLLVMIR(*module, os); });
+  return mlir::succeeded(moe::emitSharedObject(*module, outputPath)) ? 0 : 1;
+}
