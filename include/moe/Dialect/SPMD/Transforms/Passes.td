@@ -62,4 +62,43 @@ def VerifyGradients : Pass<"spmd-verify-gradients", "::mlir::func::FuncOp"> {
   }];
 }
 
+def DeferReductions : Pass<"spmd-defer-reductions", "::mlir::func::FuncOp"> {
+  let summary = "put each reduction where it costs least";
+  let description = [{
+    A value that is Partial, or was until a conversion reduced it, may be computed
+    Partial or replicated by every operation that is linear in it. The pass picks
+    one form for each value, axis by axis, and reduces where a replicated form is
+    needed and only a Partial one exists:
+
+    - `min-cut`: fewest bytes, a reduce-scatter counting half an all-reduce; exact
+      for one axis where products have one flexible operand and no value is
+      reduced both whole and scattered. Ties go to the boundary;
+    - `boundary`: as late as possible, which is where values leave the function;
+    - `eager`: where a value becomes Partial.
+
+    Two conversions of terms of one sum become one of the sum. A replicated term
+    joins a Partial sum on one rank only. The terms of what a claim says is
+    Partial stay as they are, and no reduction moves across a claim.
+
+    Before, the function must verify. After, it is verified again: every type is
+    true and results are placed as they were.
+
+    Input:
+    ```mlir
+    %2 = spmd.redistribute %0 : !P -> !R
+    %3 = spmd.redistribute %1 : !P -> !R
+    %4 = moe.add %2, %3 : (!R, !R) -> !R
+    ```
+    Output:
+    ```mlir
+    %2 = moe.add %0, %1 : (!P, !P) -> !P
+    %3 = spmd.redistribute %2 : !P -> !R
+    ```
+  }];
+  let options = [
+    Option<"policy", "policy", "std::string", "\"min-cut\"",
+           "min-cut, boundary or eager">
+  ];
+}
+
 #endif // MOE_DIALECT_SPMD_TRANSFORMS_PASSES_TD

@@ -1,0 +1,49 @@
+//===- MinCut.h - Minimum cut of a small network ----------------*- C++ -*-===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_LIB_DIALECT_SPMD_TRANSFORMS_MINCUT_H
+#define MOE_LIB_DIALECT_SPMD_TRANSFORMS_MINCUT_H
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace moe::spmd {
+
+/// A directed network with capacities. Dinic's algorithm: O(V^2 E), far less on
+/// what programs give. The result depends on the order of edges only.
+class MinCut {
+public:
+  static constexpr int64_t infinity = INT64_C(1) << 60;
+  static constexpr unsigned source = 0, sink = 1;
+
+  MinCut() : edges(2) {}
+
+  unsigned addNode();
+  /// Costs `capacity` if `from` is on the source's side and `to` is not.
+  void addEdge(unsigned from, unsigned to, int64_t capacity);
+  /// Computes the cut whose source side is largest; returns what it costs.
+  int64_t solve();
+  bool isOnSinkSide(unsigned node) const { return sinkSide[node]; }
+
+private:
+  struct Edge {
+    unsigned to;
+    unsigned reverse;
+    int64_t capacity;
+  };
+  bool findLevels();
+  int64_t push(unsigned node, int64_t limit);
+
+  std::vector<std::vector<Edge>> edges;
+  std::vector<int> levels;
+  std::vector<size_t> next;
+  std::vector<bool> sinkSide;
+};
+
+} // namespace moe::spmd
+
+#endif // MOE_LIB_DIALECT_SPMD_TRANSFORMS_MINCUT_H
