@@ -101,7 +101,11 @@ FailureOr<json::Object> moe::importer::parseJSONObject(StringRef text,
   json::Object *object = value->getAsObject();
   if (!object)
     return fail("is not a JSON object");
-  if (!scanned.duplicate.empty())
-    return fail("the key " + scanned.duplicate + " is there twice");
+  if (!scanned.duplicate.empty()) {
+    error = {
+        (path + ": the key " + scanned.duplicate + " is there twice").str(),
+        "keep one of the two"};
+    return failure();
+  }
   return std::move(*object);
 }

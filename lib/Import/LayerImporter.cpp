@@ -140,7 +140,7 @@ LogicalResult LayerBuilder::check(ImportError &error) {
     error = {std::to_string(tokens) + " tokens with " +
                  std::to_string(config.topK) +
                  " experts each make more than 2^31 - 1 rows",
-             "lower --batch or --seq"};
+             "lower --batch, --seq or 'num_experts_per_tok'"};
     return failure();
   }
   if (tokensAreCut() && tokens % sizeOf(kAxis)) {
