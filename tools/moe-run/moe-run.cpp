@@ -341,16 +341,45 @@ static int execute(const std::vector<std::string> &command) {
               "moe-reference must lie beside moe-run; build or install it");
 }
 
-/// Runs `command` in a child process for at most `seconds`. Returns its exit
-/// code, or TimedOut if it had to be killed.
-static int executeWithin(const std::vector<std::string> &command,
-                         double seconds, const Options &options) {
+/// Waits for the child to end, and kills it after `limit` seconds if there is
+/// a limit. SIGCHLD must be blocked. Returns what waitpid does; `expired` says
+/// that the child was killed here.
+static pid_t waitFor(pid_t child, std::optional<double> limit, int &status,
+                     bool &expired) {
   using Clock = std::chrono::steady_clock;
   // A clock counts nanoseconds in 64 bits; 30 years are as good as forever.
-  std::chrono::duration<double> limit(std::min(seconds, 1e9));
+  std::chrono::duration<double> seconds(std::min(limit.value_or(1e9), 1e9));
   Clock::time_point deadline =
-      Clock::now() + std::chrono::duration_cast<Clock::duration>(limit);
+      Clock::now() + std::chrono::duration_cast<Clock::duration>(seconds);
+  expired = false;
+  while (true) {
+    bool blocks = !limit || expired;
+    pid_t ended = ::waitpid(child, &status, blocks ? 0 : WNOHANG);
+    if (ended == child || (ended < 0 && errno != EINTR))
+      return ended;
+    if (blocks)
+      continue;
+    std::chrono::nanoseconds left = deadline - Clock::now();
+    if (left.count() <= 0) {
+      expired = true;
+      ::kill(child, SIGKILL);
+      continue;
+    }
+    timespec wait;
+    wait.tv_sec = left.count() / 1'000'000'000;
+    wait.tv_nsec = left.count() % 1'000'000'000;
+    sigset_t childSignal;
+    sigemptyset(&childSignal);
+    sigaddset(&childSignal, SIGCHLD);
+    ::sigtimedwait(&childSignal, nullptr, &wait);
+  }
+}
 
+/// Runs `command` in a child process, for at most `limit` seconds if there is a
+/// limit. Returns its exit code, or TimedOut if it had to be killed. A child
+/// even without a limit, so that a crash of it ends in an error, too.
+static int supervise(const std::vector<std::string> &command,
+                     std::optional<double> limit, const Options &options) {
   // SIGCHLD is blocked and waited for with a time limit, and not ignored, as
   // the caller may have left it: the system would then drop the exit status.
   std::signal(SIGCHLD, SIG_DFL);
@@ -377,29 +406,11 @@ static int executeWithin(const std::vector<std::string> &command,
 
   int status = 0;
   bool expired = false;
-  while (true) {
-    pid_t ended = ::waitpid(child, &status, WNOHANG);
-    if (ended == child)
-      break;
-    if (ended < 0 && errno != EINTR)
-      return fail(RuntimeFailure,
-                  "lost track of '" + command[0] +
-                      "': " + std::generic_category().message(errno),
-                  "run it again without --timeout");
-    std::chrono::nanoseconds left = deadline - Clock::now();
-    if (left.count() <= 0) {
-      expired = true;
-      ::kill(child, SIGKILL);
-      while (::waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-      break;
-    }
-    timespec wait;
-    wait.tv_sec = left.count() / 1'000'000'000;
-    wait.tv_nsec = left.count() % 1'000'000'000;
-    ::sigtimedwait(&childSignal, nullptr, &wait);
-  }
-
+  if (waitFor(child, limit, status, expired) < 0)
+    return fail(RuntimeFailure,
+                "lost track of '" + command[0] +
+                    "': " + std::generic_category().message(errno),
+                "run it again");
   // The child may still have ended by itself between the check and the kill.
   if (WIFEXITED(status))
     return WEXITSTATUS(status);
@@ -439,8 +450,8 @@ int main(int argc, char **argv) {
     return fail(RuntimeFailure, "cannot find out where moe-run lies",
                 "check that /proc is mounted");
   std::vector<std::string> command = makeCommand(program, options);
-  if (!options.has("--timeout"))
-    return execute(command);
-  double seconds = *parseNumber<double>(options.values.at("--timeout"));
-  return executeWithin(command, seconds, options);
+  std::optional<double> limit;
+  if (options.has("--timeout"))
+    limit = parseNumber<double>(options.values.at("--timeout"));
+  return supervise(command, limit, options);
 }
