@@ -34,10 +34,14 @@ static cl::opt<std::string>
              cl::desc("mlir: one rank's program before lowering; llvm: "
                       "optimized LLVM IR; artifact: the shared object"),
              cl::value_desc("mlir|llvm|artifact"), cl::cat(category));
-static cl::opt<bool>
-    noVerify("no-verify",
-             cl::desc("Compile even a program that makes false claims"),
-             cl::cat(category));
+static cl::opt<std::string>
+    policy("policy", cl::init("min-cut"),
+           cl::desc("Where reductions go: min-cut, boundary or eager"),
+           cl::value_desc("POLICY"), cl::cat(category));
+static cl::opt<bool> noVerify(
+    "no-verify",
+    cl::desc("Compile even a program that makes false claims, as it is"),
+    cl::cat(category));
 
 static int fail(const llvm::Twine &message, const llvm::Twine &help) {
   llvm::errs() << "moe-compile: error: " << message << "\nhelp: " << help
@@ -79,6 +83,9 @@ int main(int argc, char **argv) {
     return fail("no input", "moe-compile FILE.mlir -o layer.so");
   if (target != "cpu")
     return fail("unknown target '" + target + "'", "use cpu");
+  if (policy != "min-cut" && policy != "boundary" && policy != "eager")
+    return fail("unknown policy '" + policy + "'",
+                "use min-cut, boundary or eager");
   if (emitKind != "mlir" && emitKind != "llvm" && emitKind != "artifact")
     return fail("cannot emit '" + emitKind + "'", "use mlir, llvm or artifact");
   if (emitKind == "artifact" && outputPath.empty())
@@ -100,6 +107,9 @@ int main(int argc, char **argv) {
 
   mlir::PassManager check(&context);
   moe::buildMoECheckPipeline(check, /*verify=*/!noVerify);
+  // A program with false claims keeps its reductions where they are.
+  if (!noVerify)
+    moe::buildMoEDeferPipeline(check, policy);
   mlir::PassManager lower(&context);
   if (emitKind == "mlir")
     moe::buildMoELocalizePipeline(lower);

@@ -42,7 +42,10 @@ def RuntimeToLLVM : Pass<"convert-moert-to-llvm", "::mlir::ModuleOp"> {
     caller's buffers and calls the function, and `moert_program`, which describes
     it. The module has to have one localized function.
   }];
-  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+    "::mlir::LLVM::LLVMDialect", "::mlir::memref::MemRefDialect"
+  ];
   let options = [
     Option<"target", "target", "std::string", "\"cpu\"",
            "What the description says the program runs on">

@@ -7,6 +7,8 @@
 #ifndef MOE_PIPELINES_PIPELINES_H
 #define MOE_PIPELINES_PIPELINES_H
 
+#include "llvm/ADT/StringRef.h"
+
 namespace mlir {
 class DialectRegistry;
 class OpPassManager;
@@ -17,6 +19,10 @@ namespace moe {
 /// Infer, differentiate, infer, and with `verify`, verify. Runs on a module;
 /// functions that are joint already are only inferred and verified.
 void buildMoECheckPipeline(mlir::OpPassManager &pm, bool verify = true);
+
+/// Moves the reductions of verified functions; `policy` is an option of
+/// spmd-defer-reductions.
+void buildMoEDeferPipeline(mlir::OpPassManager &pm, llvm::StringRef policy);
 
 /// From a joint function, inferred and verified, to one rank's program over
 /// local tensors.

@@ -290,8 +290,10 @@ Value Deferral::takePartial(Operation *user, Flexible &entry) {
 
 Value Deferral::takeReplicated(Operation *user, Flexible &entry) {
   if (!entry.replicatedForm) {
+    // Where the value is, so that one reduction serves all uses, and what comes
+    // after need not wait.
     OpBuilder builder(user);
-    // One reduction serves all later uses.
+    builder.setInsertionPointAfterValue(entry.partialForm);
     Operation *reason =
         entry.conversions.empty() ? user : entry.conversions.front();
     entry.replicatedForm =
@@ -360,6 +362,13 @@ void Deferral::run(Policy policy) {
   for (Flexible &entry : llvm::reverse(entries))
     for (Operation *conversion : llvm::reverse(entry.conversions))
       conversion->erase();
+  // What was a reduction's last step may convert nothing now.
+  for (auto op : llvm::make_early_inc_range(
+           function.getBody().front().getOps<RedistributeOp>()))
+    if (op.getInput().getType() == op.getType()) {
+      op.replaceAllUsesWith(op.getInput());
+      op.erase();
+    }
 }
 
 namespace {

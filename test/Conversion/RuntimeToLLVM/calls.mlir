@@ -1,0 +1,31 @@
+// RUN: moe-opt %s --convert-moert-to-llvm | FileCheck %s
+
+#mesh = #spmd.mesh<tp=2>
+
+// The description, then the program, then what the runtime calls.
+// CHECK: llvm.mlir.global external constant @moert_program("{
+// CHECK-SAME: \22collectives\22:[{\22axes\22:[0],\22kind\22:\22all_reduce\22,\22location\22:\22{{[^ ]*}}calls.mlir:[[#]]:3\22,\22phase\22:\22forward\22,\22site\22:\22here\22}
+// CHECK-SAME: \22kind\22:\22all_gather\22
+// CHECK-SAME: \22mesh\22:[{\22name\22:\22tp\22,\22size\22:2}]
+// CHECK-LABEL: func.func private @f
+func.func @f(%rank: !llvm.ptr, %x: memref<4x6xf32>, %y: memref<8x6xf32>)
+    attributes {moert.values = {
+      arguments = [{name = "x", type = !spmd.tensor<8x6xf32, #mesh, tp: shard<0>>}],
+      results = [{name = "y", type = !spmd.tensor<8x6xf32, #mesh>}]}} {
+  // CHECK: %[[NUMBER:.*]] = llvm.mlir.constant(0 : i32)
+  // CHECK: call @moert_all_reduce(%arg0, %[[NUMBER]]
+  moert.all_reduce %rank ins(%x : memref<4x6xf32>) outs(%x : memref<4x6xf32>)
+      {axes = array<i32: 0>, reduction = 0 : i32, site = "here"}
+  // CHECK: %[[NEXT:.*]] = llvm.mlir.constant(1 : i32)
+  // CHECK: call @moert_all_gather(%arg0, %[[NEXT]]
+  moert.all_gather %rank ins(%x : memref<4x6xf32>) outs(%y : memref<8x6xf32>)
+      {axes = array<i32: 0>, dim = 0 : i64}
+  return
+}
+
+// Memrefs of the caller's buffers: x of this rank's chunk, then y.
+// CHECK-LABEL: func.func @moert_main(%arg0: !llvm.ptr, %arg1: !llvm.ptr) -> i32
+// CHECK: llvm.getelementptr %arg1[0]
+// CHECK: call @moert_axis_index
+// CHECK: llvm.getelementptr %arg1[1]
+// CHECK: call @f(%arg0
