@@ -25,11 +25,11 @@
  * Shapes are global. There is a placement per mesh axis: `replicate`,
  * `shard<d>` or `partial<sum>`. Ranks are numbered row-major over the mesh.
  *
- * All ranks of a group call the same collectives in the same order; a collective
- * is named by its index in the description. Sums are taken in the order of
- * ranks, so every rank gets the same bits. A collective that fails, or waits
- * longer than the context allows, does not return: the run ends there, and the
- * context has the reason with rank, collective and source line.
+ * All ranks of a group call the same collectives in the same order; a
+ * collective is named by its index in the description. Sums are taken in the
+ * order of ranks, so every rank gets the same bits. A collective that fails, or
+ * waits longer than the context allows, does not return: the run ends there,
+ * and the context has the reason with rank, collective and source line.
  *
  * All functions may be called by several ranks at once, each with its own
  * context.
@@ -68,9 +68,9 @@ typedef enum {
 int64_t moert_axis_index(moert_context *context, int32_t axis);
 
 /* out[i] = reduction over the group of in[i], for `count` elements. */
-void moert_all_reduce(moert_context *context, int32_t collective,
-                      int32_t dtype, int32_t reduction, const void *in,
-                      void *out, int64_t count);
+void moert_all_reduce(moert_context *context, int32_t collective, int32_t dtype,
+                      int32_t reduction, const void *in, void *out,
+                      int64_t count);
 
 /* out is [outer, size, inner]; each rank's in is its chunk of dimension 1. */
 void moert_all_gather(moert_context *context, int32_t collective, int32_t dtype,
@@ -91,18 +91,18 @@ void moert_all_to_all(moert_context *context, int32_t collective, int32_t dtype,
                       const void *in, const int64_t *send, void *out,
                       const int64_t *receive, int64_t row);
 
-/* experts[t, k]: the `chosen` experts of each of `tokens` tokens with the largest
- * scores[t, e] + bias[e], in descending order, the lower number first in a tie;
- * bias may be null and counts for the choice only. Of `groups` equal groups of
- * experts only the `limited_groups` best may be chosen from, by the sum of a
- * group's two largest scores. */
+/* experts[t, k]: the `chosen` experts of each of `tokens` tokens with the
+ * largest scores[t, e] + bias[e], in descending order, the lower number first
+ * in a tie; bias may be null and counts for the choice only. Of `groups` equal
+ * groups of experts only the `limited_groups` best may be chosen from, by the
+ * sum of a group's two largest scores. */
 void moert_top_k(moert_context *context, int32_t dtype, const void *scores,
                  const void *bias, int32_t *experts, int64_t tokens,
                  int64_t num_experts, int64_t chosen, int64_t groups,
                  int64_t limited_groups);
 
-/* Sorts the entries t * chosen + k of experts[t, k] by (expert, t): order[row] is
- * the entry, rows[entry] the row. Fails where an expert does not exist. */
+/* Sorts the entries t * chosen + k of experts[t, k] by (expert, t): order[row]
+ * is the entry, rows[entry] the row. Fails where an expert does not exist. */
 void moert_sort_rows(moert_context *context, const int32_t *experts,
                      int64_t tokens, int64_t chosen, int64_t num_experts,
                      int64_t *order, int64_t *rows);
@@ -114,8 +114,8 @@ int64_t moert_count_received(moert_context *context, int32_t axis,
                              int64_t num_experts);
 
 /* Of the same counts: rows to each rank, rows from each rank, and for the rows
- * ordered by (expert, rank) where they arrive ordered by (rank, expert), and the
- * reverse. */
+ * ordered by (expert, rank) where they arrive ordered by (rank, expert), and
+ * the reverse. */
 void moert_plan_exchange(moert_context *context, int32_t axis,
                          const int32_t *counts, int64_t ranks,
                          int64_t num_experts, int64_t *send, int64_t *receive,
