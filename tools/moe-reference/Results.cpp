@@ -36,6 +36,23 @@ static std::string listNames(const moert::TensorMap &tensors) {
   return names.empty() ? "nothing" : names;
 }
 
+/// Says which tensors of the file at `path` are no argument: one may be there
+/// under a misspelt name.
+static void warnOfOthers(const std::string &path,
+                         const moert::TensorMap &tensors,
+                         llvm::ArrayRef<Slot> slots) {
+  moert::TensorMap others;
+  for (const auto &[name, tensor] : tensors)
+    if (llvm::none_of(slots,
+                      [&](const Slot &slot) { return slot.name == name; }))
+      others[name];
+  if (!others.empty())
+    std::fprintf(stderr,
+                 "moe-run: warning: '%s' has %s, which no argument is named "
+                 "after; not used\n",
+                 path.c_str(), listNames(others).c_str());
+}
+
 int readInputs(const std::string &path, llvm::ArrayRef<Slot> slots,
                std::vector<Value<double>> &values) {
   moert::TensorMap tensors;
@@ -79,6 +96,7 @@ int readInputs(const std::string &path, llvm::ArrayRef<Slot> slots,
                   "write the file anew");
     values.emplace_back(Tensor<double>(tensor.shape, std::move(numbers)));
   }
+  warnOfOthers(path, tensors, slots);
   return Success;
 }
 
@@ -199,7 +217,11 @@ int writeOutputs(const Options &options, const RunResults &results) {
       files.emplace_back("global.safetensors", std::move(tensors));
   }
 
-  if (std::error_code failure = llvm::sys::fs::create_directories(dir))
+  std::error_code failure = llvm::sys::fs::create_directories(dir);
+  // Anything that is there already satisfies create_directories.
+  if (!failure && !llvm::sys::fs::is_directory(dir))
+    failure = std::make_error_code(std::errc::not_a_directory);
+  if (failure)
     return fail(RuntimeFailure,
                 "cannot make the directory '" + dir + "': " + failure.message(),
                 "choose another directory with --outputs");
@@ -228,6 +250,9 @@ int compareWithExpected(const Options &options, const RunResults &results) {
   std::string error;
   if (!moert::readSafeTensors(*options.expect, expected, error))
     return fail(Rejected, error, "check the file that --expect names");
+  if (expected.empty())
+    return fail(Rejected, "'" + *options.expect + "' has no tensor",
+                "give it a tensor for each result to compare");
   double rtol = options.rtol.value_or(1e-5), atol = options.atol.value_or(0);
   bool different = false;
   for (const auto &[name, tensor] : expected) {
@@ -284,6 +309,10 @@ int compareWithExpected(const Options &options, const RunResults &results) {
     std::printf("%s: %s (relative error %.3g, max |difference| %.3g)\n",
                 name.c_str(), equal ? "equal" : "DIFFERS", relative, largest);
   }
+  for (const Slot &slot : results.slots)
+    if (!expected.count(slot.name))
+      std::printf("%s: not compared, '%s' does not have it\n",
+                  slot.name.c_str(), options.expect->c_str());
   if (!different)
     return Success;
   return fail(Different, "results differ from '" + *options.expect + "'",

@@ -50,10 +50,10 @@ static std::string nameOf(mlir::DictionaryAttr attributes, const char *fallback,
   return fallback + std::to_string(index);
 }
 
-/// Names and types of arguments and results. Returns Success or an exit code,
-/// having printed the error.
-static int collectSlots(mlir::func::FuncOp function, std::vector<Slot> &args,
-                        std::vector<Slot> &results) {
+/// Names and types of arguments and results.
+static mlir::LogicalResult collectSlots(mlir::func::FuncOp function,
+                                        std::vector<Slot> &args,
+                                        std::vector<Slot> &results) {
   auto add = [&](std::vector<Slot> &slots, mlir::Type type, std::string name) {
     auto placed = llvm::dyn_cast<spmd::PlacedTensorType>(type);
     bool isNumber = placed && llvm::isa<mlir::FloatType, mlir::IntegerType>(
@@ -71,12 +71,12 @@ static int collectSlots(mlir::func::FuncOp function, std::vector<Slot> &args,
   for (unsigned i = 0; i < function.getNumArguments(); ++i)
     if (!add(args, function.getArgumentTypes()[i],
              nameOf(function.getArgAttrDict(i), "arg", i)))
-      return Rejected;
+      return mlir::failure();
   for (unsigned i = 0; i < function.getNumResults(); ++i)
     if (!add(results, function.getResultTypes()[i],
              nameOf(function.getResultAttrDict(i), "result", i)))
-      return Rejected;
-  return Success;
+      return mlir::failure();
+  return mlir::success();
 }
 
 template <typename T>
@@ -239,11 +239,16 @@ static int runModule(const Options &options, mlir::ModuleOp module) {
                     : "which function to run is not clear: there are " + names,
                 "keep one function, or exactly one whose name ends in '.vjp'");
   std::vector<Slot> args, results;
-  if (int code = collectSlots(function, args, results))
-    return code;
+  const std::string cannotRun = "'" + options.file + "' cannot be run";
+  if (mlir::failed(collectSlots(function, args, results)))
+    return fail(Rejected, cannotRun,
+                "see the error above; arguments and results need different "
+                "names and placed types");
   mlir::FailureOr<spmd::MeshAttr> attr = getMesh(function);
   if (mlir::failed(attr))
-    return Rejected;
+    return fail(Rejected, cannotRun,
+                "see the error above; use a smaller layer or mesh, or another "
+                "back end");
   std::string error;
   mlir::FailureOr<RankMesh> mesh = RankMesh::get(*attr, error);
   if (mlir::failed(mesh))
@@ -313,6 +318,8 @@ int main(int argc, char **argv) {
   llvm::SourceMgr sources;
   sources.AddNewSourceBuffer(std::move(buffer), llvm::SMLoc());
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  // Errors quote the line; the joint function beside it would be pages.
+  context.printOpOnDiagnostic(false);
   context.loadDialect<mlir::func::FuncDialect, spmd::SPMDDialect, MoEDialect>();
   mlir::SourceMgrDiagnosticHandler diagnostics(sources, &context);
   mlir::OwningOpRef<mlir::ModuleOp> module =

@@ -280,6 +280,10 @@ static int checkOptions(const Options &options) {
   if (S_ISDIR(status.st_mode))
     return fail(UsageError, "'" + options.file + "' is a directory",
                 "name a .mlir file");
+  // A pipe could make the back end wait for ever.
+  if (!S_ISREG(status.st_mode))
+    return fail(UsageError, "'" + options.file + "' is not a regular file",
+                "name a .mlir file");
   if (!options.file.ends_with(".mlir"))
     return fail(UsageError, "'" + options.file + "' is not a .mlir file",
                 "rename it if it holds MLIR text; nothing else can be run");

@@ -4,7 +4,7 @@
 
 CODE is the exit code; the last error line is of a program, the line after it a
 `help:`, and nothing follows; none of PATH exists afterwards and the folders they
-lie in hold what they held before. Prints what the command printed.
+lie in, if there already, hold what they held before. Prints what the command printed.
 """
 
 import os
@@ -38,7 +38,8 @@ if sum(line.startswith("moe-") for line in lines) != 1:
 if any(len(line) > 1000 for line in lines):
     wrong.append("a line of more than 1000 characters")
 wrong += [f"{path} exists" for path in paths if os.path.exists(path)]
-wrong += [f"{f} changed" for f, names in folders(paths).items() if before[f] != names]
+after = folders(paths)
+wrong += [f"{folder} changed" for folder in before if after.get(folder) != before[folder]]
 for line in wrong:
     print("fails.py:", line)
 sys.exit(bool(wrong))
