@@ -1,0 +1,112 @@
+// RUN: moe-opt %s --spmd-infer-placements -split-input-file -verify-diagnostics
+
+#mesh = #spmd.mesh<dp=2, tp=4>
+// expected-error @below {{[I1] the placement of argument 1 is not given}}
+func.func @argument(%a: !spmd.tensor<8x4xf32, #mesh>, %b: !spmd.tensor<8x4xf32, #mesh, tp: ?>) {
+  return
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=4>
+!P = !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
+func.func @nonlinear(%p: !P) {
+  // expected-error @below {{[R1] 'moe.silu' over 'tp': operand 0 is partial<sum>, and the operation is not linear in it; help: convert an operand with spmd.redistribute}}
+  %0 = moe.silu %p : (!P) -> !spmd.tensor<8x4xf32, #mesh, dp: ?, tp: ?>
+  return
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=4>
+!P = !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
+func.func @divisor(%p: !P, %r: !spmd.tensor<8x4xf32, #mesh>) {
+  // expected-error @below {{[R1] 'moe.div' over 'tp': operand 1 is partial<sum>}}
+  %0 = moe.div %r, %p : (!spmd.tensor<8x4xf32, #mesh>, !P) -> !spmd.tensor<8x4xf32, #mesh, dp: ?, tp: ?>
+  return
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=4>
+!P = !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
+func.func @product(%p: !P) {
+  // expected-error @below {{[R2] 'moe.mul' over 'tp': operand 0 is partial<sum> and operand 1 is partial<sum>: the product of two sums is not the sum of the products}}
+  %0 = moe.mul %p, %p : (!P, !P) -> !spmd.tensor<8x4xf32, #mesh, dp: ?, tp: ?>
+  return
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=4>
+!P = !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
+!M = !spmd.tensor<8x4xf32, #mesh, tp: partial<max>>
+func.func @kinds(%p: !P, %m: !M) {
+  // expected-error @below {{[R3] 'moe.add' over 'tp': terms of a partial<sum> and of a partial<max> do not add}}
+  %0 = moe.add %p, %m : (!P, !M) -> !spmd.tensor<8x4xf32, #mesh, dp: ?, tp: ?>
+  return
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=4>
+!S0 = !spmd.tensor<8x4xf32, #mesh, tp: shard<0>>
+!S1 = !spmd.tensor<8x4xf32, #mesh, tp: shard<1>>
+func.func @cuts(%a: !S0, %b: !S1) {
+  // expected-error @below {{[R4] 'moe.add' over 'tp': operand 0 is shard<0> and operand 1 is shard<1>: they cut different things}}
+  %0 = moe.add %a, %b : (!S0, !S1) -> !spmd.tensor<8x4xf32, #mesh, dp: ?, tp: ?>
+  return
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=4>
+!S0 = !spmd.tensor<8x4xf32, #mesh, tp: shard<0>>
+!R = !spmd.tensor<8x4xf32, #mesh>
+func.func @whole(%a: !S0, %b: !R) {
+  // expected-error @below {{[R4] 'moe.mul' over 'tp': operand 0 is shard<0>, but operand 1, which has the same dimension, is whole}}
+  %0 = moe.mul %a, %b : (!S0, !R) -> !spmd.tensor<8x4xf32, #mesh, dp: ?, tp: ?>
+  return
+}
+
+// -----
+
+// A cut is no shard of rows.
+#mesh = #spmd.mesh<dp=2, tp=4>
+func.func @forms(%a: !spmd.tensor<8x4xf32, #mesh, tp: shard<0>>, %b: !spmd.tensor<8x4xf32, #mesh, tp: ragged<0>>) {
+  // expected-error @below {{[R4] 'moe.add' over 'tp': operand 0 is shard<0> and operand 1 is ragged<0>: they cut different things}}
+  %0 = moe.add %a, %b : (!spmd.tensor<8x4xf32, #mesh, tp: shard<0>>, !spmd.tensor<8x4xf32, #mesh, tp: ragged<0>>) -> !spmd.tensor<8x4xf32, #mesh, dp: ?, tp: ?>
+  return
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=4>
+!S1 = !spmd.tensor<8x4xf32, #mesh, tp: shard<1>>
+func.func @softmax(%a: !S1) {
+  // expected-error @below {{[R5] 'moe.softmax' over 'tp': operand 0 is shard<1>, but the operation needs that dimension whole}}
+  %0 = moe.softmax %a : (!S1) -> !spmd.tensor<8x4xf32, #mesh, dp: ?, tp: ?>
+  return
+}
+
+// -----
+
+// With more than one batch the tokens of a cut sequence are no run.
+#mesh = #spmd.mesh<dp=2, tp=4>
+func.func @fold(%a: !spmd.tensor<2x8x4xf32, #mesh, tp: shard<1>>) {
+  // expected-error @below {{[R5] 'moe.fold' over 'tp': operand 0 is shard<1>}}
+  %0 = moe.fold %a : (!spmd.tensor<2x8x4xf32, #mesh, tp: shard<1>>) -> !spmd.tensor<16x4xf32, #mesh, dp: ?, tp: ?>
+  return
+}
+
+// -----
+
+// What follows from a claim that contradicts its operand is no fault of its own.
+#mesh = #spmd.mesh<dp=2, tp=4>
+!R = !spmd.tensor<8x4xf32, #mesh>
+!P = !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
+func.func @doubtful(%r: !R) {
+  %0 = spmd.claim %r : !R -> !P
+  %1 = moe.silu %0 : (!P) -> !spmd.tensor<8x4xf32, #mesh, dp: ?, tp: ?>
+  return
+}
