@@ -251,17 +251,23 @@ static void noteRepairs(InFlightDiagnostic &diag,
                 : "");
     helped = true;
   }
-  if (isClaim && finding.truth.isPartial() &&
-      holds(finding.op, finding.believed, /*moves=*/true)) {
+  bool reducible =
+      isClaim && finding.truth.isPartial() && !finding.believed.isPartial();
+  if (reducible && holds(finding.op, finding.believed, /*moves=*/true)) {
     diag.attachNote(finding.op->getLoc())
-        << (helped ? "help: or" : "help:")
-        << " reduce it here (`grad converts`): an all-reduce over " << over;
+        << (helped ? "help: or" : "help:") << " reduce it here ("
+        << (isBackward(finding.op) ? "`grad converts`" : "spmd.redistribute")
+        << "): "
+        << (finding.believed.isReplicate() ? "an all-reduce"
+                                           : "a reduce-scatter")
+        << " over " << over;
     helped = true;
   }
   if (reducer && holds(reducer, Placement::partial(), /*moves=*/false)) {
     diag.attachNote(reducer->getLoc())
-        << "help: leave it partial over " << over
-        << " here (`grad claims`), so that it is reduced once, with the sum";
+        << "help: leave it partial over " << over << " here"
+        << (isBackward(reducer) ? " (`grad claims`)" : "")
+        << ", so that it is reduced once, with the sum";
     helped = true;
   }
   if (!isClaim && finding.label == "G6" &&

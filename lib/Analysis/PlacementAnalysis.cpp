@@ -176,8 +176,11 @@ void PlacementAnalysis::visitReturn(func::ReturnOp op) {
       continue;
     for (auto [axis, meshAxis] :
          llvm::enumerate(type.getMesh().getLeafAxes())) {
-      const Derivation &derivation = get(value, axis);
-      if (meshAxis.getSize() == 1 || !derivation.placement.isMixed())
+      Placement truth = get(value, axis).placement;
+      Placement believed = type.getPlacements()[axis];
+      // What the outside requires stands, whatever a repair changes before.
+      bool unmet = repair && truth != believed;
+      if (meshAxis.getSize() == 1 || !(truth.isMixed() || unmet))
         continue;
       Finding finding;
       finding.op = op;
@@ -186,10 +189,14 @@ void PlacementAnalysis::visitReturn(func::ReturnOp op) {
       finding.label = "G5";
       finding.reason = "returns a sum in which a replicated term met a partial "
                        "one, as if it were partial<sum>";
-      finding.truth = derivation.placement;
-      finding.believed = type.getPlacements()[axis];
+      finding.truth = truth;
+      finding.believed = believed;
       finding.reaches.insert(i);
-      record(std::move(finding));
+      // Other results may be wrong for reasons of their own.
+      if (unmet && !taints.contains(value))
+        findings.push_back(std::move(finding));
+      else
+        record(std::move(finding));
     }
     if (auto taint = taints.find(value); taint != taints.end())
       for (unsigned index : taint->second)
