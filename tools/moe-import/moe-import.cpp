@@ -177,22 +177,28 @@ static llvm::Error writeFile(llvm::StringRef path, llvm::StringRef text) {
   return llvm::joinErrors(llvm::errorCodeToError(problem), file->discard());
 }
 
-static mlir::LogicalResult writeOutput(mlir::ModuleOp module,
+/// To the standard output if `path` is "-".
+static mlir::LogicalResult writeText(const std::string &path,
+                                     llvm::StringRef text, ImportError &error) {
+  bool toStdout = path == "-";
+  llvm::Error problem = toStdout
+                            ? llvm::errorCodeToError(write(llvm::outs(), text))
+                            : writeFile(path, text);
+  if (!problem)
+    return mlir::success();
+  error = {(toStdout ? "standard output" : path) + ": " +
+               llvm::toString(std::move(problem)),
+           "the folder must exist, be writable and have space left"};
+  return mlir::failure();
+}
+
+static mlir::LogicalResult writeModule(mlir::ModuleOp module,
                                        ImportError &error) {
   std::string text;
   llvm::raw_string_ostream os(text);
   module.print(os, mlir::OpPrintingFlags().printNameLocAsPrefix());
   os << "\n";
-  bool toStdout = outputPath == "-";
-  llvm::Error problem = toStdout
-                            ? llvm::errorCodeToError(write(llvm::outs(), text))
-                            : writeFile(outputPath, text);
-  if (!problem)
-    return mlir::success();
-  error = {(toStdout ? "standard output" : outputPath.getValue()) + ": " +
-               llvm::toString(std::move(problem)),
-           "the folder must exist, be writable and have space left"};
-  return mlir::failure();
+  return writeText(outputPath, text, error);
 }
 
 /// Reads the command line; the parser's complaint becomes an error like others.
@@ -239,17 +245,17 @@ int main(int argc, char **argv) {
   if (failed(config))
     return fail(error);
   if (listSites) {
+    std::string list;
     for (const LabelSite &site : labelSites(*config, options))
-      llvm::outs() << llvm::formatv("{0,-26} {1}\n", site.name,
-                                    site.description);
-    return 0;
+      list += llvm::formatv("{0,-26} {1}\n", site.name, site.description).str();
+    return failed(writeText("-", list, error)) ? fail(error) : 0;
   }
   auto labels = getLabels(*config, options, error);
   if (failed(labels))
     return fail(error);
   mlir::MLIRContext context;
   auto module = importLayer(&context, *config, options, *labels, error);
-  if (failed(module) || failed(writeOutput(**module, error)))
+  if (failed(module) || failed(writeModule(**module, error)))
     return fail(error);
   return 0;
 }

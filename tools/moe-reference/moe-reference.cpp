@@ -300,14 +300,8 @@ static bool isTooDeep(llvm::StringRef text) {
   return false;
 }
 
-int main(int argc, char **argv) {
-  Options options;
-  bool helpShown = false;
-  if (int code = parseOptions(argc, argv, options, helpShown))
-    return code;
-  if (helpShown)
-    return Success;
-
+/// Parses, checks and runs the program.
+static int runFile(const Options &options) {
   std::string error;
   auto buffer = mlir::openInputFile(options.file, &error);
   if (!buffer)
@@ -336,4 +330,17 @@ int main(int argc, char **argv) {
                       "spite of false claims"
                     : "see the errors above");
   return runModule(options, *module);
+}
+
+int main(int argc, char **argv) {
+  Options options;
+  bool helpShown = false;
+  if (int code = parseOptions(argc, argv, options, helpShown))
+    return code;
+  int code = helpShown ? Success : runFile(options);
+  // Verdicts that nobody can read are no success.
+  if (std::fflush(stdout) != 0 || std::ferror(stdout))
+    return fail(RuntimeFailure, "cannot write to the standard output",
+                "check where it goes");
+  return code;
 }
