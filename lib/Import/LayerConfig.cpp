@@ -74,9 +74,9 @@ private:
                      StringRef &key);
   LogicalResult readSize(ArrayRef<StringRef> keys, int64_t &size, int64_t least,
                          std::optional<int64_t> otherwise = std::nullopt);
-  LogicalResult readBool(StringRef key, bool &value);
-  LogicalResult readNumber(StringRef key, double &value);
-  LogicalResult readString(StringRef key, std::string &value);
+  LogicalResult readBool(StringRef key, bool &result);
+  LogicalResult readNumber(StringRef key, double &result);
+  LogicalResult readString(StringRef key, std::string &result);
   LogicalResult readFamily(const Family *&family);
   LogicalResult refuseValue(StringRef key, const Twine &why);
   LogicalResult readExperts(const Family &family, LayerConfig &config);
@@ -207,7 +207,7 @@ LogicalResult Reader::refuseUnknownForms() {
   if (activation != "silu" && activation != "swish")
     return fail("'hidden_act' is " + quote(activation) +
                     ", but experts are SwiGLU here",
-                "only \"silu\" can be imported");
+                "only 'silu' can be imported");
   if (failed(refuseValue("swiglu_limit", "this version cannot express a "
                                          "clamped activation")) ||
       failed(refuseValue("shared_expert_intermediate_size",
@@ -260,7 +260,7 @@ LogicalResult Reader::readGroups(const Family &family, LayerConfig &config) {
              (method != "group_limited_greedy" || config.groups > 1)) {
     return fail("'topk_method' is " + quote(method) +
                     ", whose choice of groups this version cannot express",
-                "\"greedy\" and \"noaux_tc\" can be imported");
+                "'greedy' and 'noaux_tc' can be imported");
   }
   if (config.numExperts % config.groups)
     return fail("'n_group' is " + Twine(config.groups) +
@@ -296,7 +296,7 @@ LogicalResult Reader::readRouter(const Family &family, LayerConfig &config) {
     config.scoreFunction = ScoreFunction::Sigmoid;
   else if (!scoring.empty())
     return fail("'scoring_func' is " + quote(scoring),
-                "it must be \"softmax\" or \"sigmoid\"");
+                "it must be 'softmax' or 'sigmoid'");
   if (!std::isfinite(config.scale) || config.scale <= 0)
     return fail("'routed_scaling_factor' is " +
                     show(*object.get("routed_scaling_factor")),
