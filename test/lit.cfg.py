@@ -28,7 +28,7 @@ llvm_config.with_system_environment(["HOME", "TMP", "TEMP", "ASAN_OPTIONS"])
 llvm_config.with_environment("PATH", config.llvm_tools_dir, append_path=True)
 llvm_config.with_environment("PATH", moe_tools_dir, append_path=True)
 llvm_config.add_tool_substitutions(
-    ["moe-opt", "moe-import", "moe-run", "moe-reference", "split-file", "mlir-opt"],
+    ["moe-opt", "moe-import", "moe-run", "moe-reference", "moe-compile", "split-file", "mlir-opt"],
     [moe_tools_dir, config.llvm_tools_dir],
 )
 

@@ -193,10 +193,8 @@ void PlacementAnalysis::visitReturn(func::ReturnOp op) {
       finding.believed = believed;
       finding.reaches.insert(i);
       // Other results may be wrong for reasons of their own.
-      if (unmet && !taints.contains(value))
+      if (!taints.contains(value))
         findings.push_back(std::move(finding));
-      else
-        record(std::move(finding));
     }
     if (auto taint = taints.find(value); taint != taints.end())
       for (unsigned index : taint->second)

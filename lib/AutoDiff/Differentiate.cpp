@@ -56,6 +56,11 @@ private:
   void accumulate(Value value, Value cotangent, Location loc);
   /// Of argument `i`, converted to what the outside requires.
   Value gradientOf(unsigned i);
+  /// Says that an operation is of the backward part of what lies at `loc`.
+  Location backwardLoc(Location loc) {
+    return FusedLoc::get({loc}, builder.getStringAttr("vjp"),
+                         builder.getContext());
+  }
   /// The name of argument or result `i`, or `fallback` and its number.
   StringRef nameOf(DictionaryAttr attrs, StringRef fallback, unsigned i,
                    std::string &storage);
@@ -183,13 +188,13 @@ LogicalResult Differentiator::emitBackward(func::ReturnOp primalReturn) {
   for (Operation *op = forward.empty() ? &joint.getBody().front().front()
                                        : forward.back()->getNextNode();
        op != primalReturn; op = op->getNextNode())
-    op->setLoc(FusedLoc::get({op->getLoc()}, builder.getStringAttr("vjp"),
-                             builder.getContext()));
+    op->setLoc(backwardLoc(op->getLoc()));
   return success();
 }
 
 Value Differentiator::gradientOf(unsigned i) {
   Value argument = joint.getArgument(i);
+  Location loc = backwardLoc(argument.getLoc());
   auto type = cast<PlacedTensorType>(argument.getType());
   if (auto required = primal.getArgAttrOfType<PlacementsAttr>(
           i, SPMDDialect::kGradPlacementAttr)) {
@@ -203,10 +208,10 @@ Value Differentiator::gradientOf(unsigned i) {
   Value cotangent = cotangents.lookup(argument);
   if (!cotangent)
     cotangent = FillLikeOp::create(
-        builder, argument.getLoc(),
+        builder, loc,
         cast<PlacedTensorType>(argument.getType()).withUnknownPlacements(),
         argument, builder.getF64FloatAttr(0.0));
-  return RedistributeOp::create(builder, argument.getLoc(), type, cotangent,
+  return RedistributeOp::create(builder, loc, type, cotangent,
                                 builder.getStringAttr(name));
 }
 

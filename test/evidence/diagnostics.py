@@ -51,7 +51,7 @@ STEPS = ("carried on by", "the sum is carried on by", "and is added here")
 
 
 def values_of(line):
-    return set(re.findall(r"%\w+", line))
+    return set(re.findall(r"%[\w.]+", line))
 
 
 def explain_fault(error, path, lines):

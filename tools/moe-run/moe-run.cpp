@@ -5,12 +5,13 @@
 //===----------------------------------------------------------------------===//
 //
 // The launcher checks the command line, picks the back end and starts the
-// program that does the work. It links no LLVM, so that it also works where
-// only the runtime is installed. The only back end of this version is the
-// reference, the program `moe-reference` beside this one.
+// program that does the work: `moe-reference` beside this one, or `moe-compile`
+// and then the ranks as threads of this process. It links no LLVM, so that it
+// also works where only the runtime is installed.
 //
 //===----------------------------------------------------------------------===//
 
+#include "Compiled.h"
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
@@ -32,23 +33,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace {
-/// Exit codes that scripts rely on. The remaining one, 2, comes from the back
-/// end: results differ.
-enum ExitCode {
-  Success = 0,
-  UsageError = 1,
-  RuntimeFailure = 3,
-  TimedOut = 4,
-};
-} // namespace
-
 static constexpr const char *helpText =
-    R"(usage: moe-run FILE.mlir [flags]
+    R"(usage: moe-run FILE.mlir|FILE.so [flags]
 
-Runs a layer forward and backward on all ranks of its mesh.
+Runs a layer forward and backward on all ranks of its mesh. A compiled layer
+(.so) runs on the CPU with each rank a thread; IR (.mlir) runs in the reference
+interpreter, or with --backend cpu is compiled first.
 
-  --backend reference  how to run it; this build has only the reference
+  --backend B          reference (of a .mlir) or cpu
   --ranks N            number of ranks; must be the size of the mesh
   --inputs FILE        global inputs by argument name (.safetensors)
   --outputs DIR        write DIR/rank<r>.safetensors; DIR is made if missing
@@ -59,7 +51,8 @@ Runs a layer forward and backward on all ranks of its mesh.
   --seed N             with --exact: draw the inputs from this seed
   --stats              count collectives and bytes
   --no-verify          run even a program that makes false claims
-  --timeout S          give up after S seconds
+  --sgd LR --steps N   cpu: after each of N steps, parameters -= LR * gradients
+  --timeout S          give up after S seconds; cpu: in one collective
   --help               print this
 
 EXAMPLES
@@ -67,15 +60,16 @@ EXAMPLES
   moe-run layer.mlir --inputs in.safetensors --outputs out --gather \
           --expect ref.safetensors --rtol 1e-5 --atol 1e-6
   moe-run layer.mlir --exact --seed 7 --stats --timeout 60
+  moe-run layer.so --inputs in.safetensors --sgd 0.1 --steps 3
 
 EXIT CODES
   0 ok   1 usage error or rejected program   2 results differ
   3 runtime failure   4 timeout
 )";
 
-/// Prints an error and its remedy, and returns `code`.
-static int fail(ExitCode code, const std::string &message,
-                const std::string &help) {
+int fail(ExitCode code, const std::string &message, const std::string &help) {
+  // What was printed before comes before, also in one file.
+  std::fflush(stdout);
   std::fprintf(stderr, "moe-run: error: %s\nhelp: %s\n", message.c_str(),
                help.c_str());
   return code;
@@ -122,13 +116,15 @@ static constexpr Flag flags[] = {
     {"--seed", ValueKind::Seed, true},
     {"--stats", ValueKind::None, true},
     {"--no-verify", ValueKind::None, true},
+    {"--sgd", ValueKind::Tolerance, false},
+    {"--steps", ValueKind::Count, false},
     {"--timeout", ValueKind::Seconds, false},
 };
 
 /// Flags that are promised for later versions: a better answer than that they
 /// are unknown.
-static constexpr const char *laterFlags[] = {"--sgd", "--steps", "--bench",
-                                             "--trace", "--processes"};
+static constexpr const char *laterFlags[] = {"--bench", "--trace",
+                                             "--processes"};
 
 namespace {
 /// A command line that has been checked.
@@ -139,6 +135,11 @@ struct Options {
   std::map<std::string, std::string> values;
 
   bool has(const char *flag) const { return values.count(flag) != 0; }
+  bool onCPU() const {
+    auto backend = values.find("--backend");
+    return file.ends_with(".so") ||
+           (backend != values.end() && backend->second == "cpu");
+  }
 };
 } // namespace
 
@@ -249,26 +250,32 @@ static int parseArguments(const std::vector<std::string> &args,
 /// Checks what can be checked only with all flags known. Returns Success or the
 /// exit code, having printed the error.
 static int checkOptions(const Options &options) {
-  const std::string onlyReference =
-      "use --backend reference with a .mlir file, the only back end it has";
+  bool compiled = options.file.ends_with(".so");
   if (options.has("--backend")) {
     const std::string &backend = options.values.at("--backend");
-    if (backend == "cpu" || backend == "cuda")
-      return fail(UsageError,
-                  "this build has no back end '" + backend +
-                      "', only 'reference'",
-                  onlyReference);
-    if (backend != "reference")
-      return fail(UsageError,
-                  "unknown back end '" + backend +
-                      "', this build has only 'reference'",
-                  onlyReference);
+    if (backend == "cuda")
+      return fail(UsageError, "this build has no back end 'cuda'",
+                  "use --backend cpu or --backend reference");
+    if (backend != "reference" && backend != "cpu")
+      return fail(UsageError, "unknown back end '" + backend + "'",
+                  "use --backend cpu or --backend reference");
+    if (backend == "reference" && compiled)
+      return fail(UsageError, "the reference runs IR, no compiled layer",
+                  "name the .mlir file, or leave --backend out");
   }
-  if (options.file.ends_with(".so"))
-    return fail(UsageError,
-                "this build has no back end for the compiled layer '" +
-                    options.file + "', only 'reference'",
-                onlyReference);
+  if (!options.onCPU())
+    for (const char *flag : {"--sgd", "--steps"})
+      if (options.has(flag))
+        return fail(UsageError, std::string("the reference has no ") + flag,
+                    "add --backend cpu");
+  if (options.onCPU())
+    for (const char *flag : {"--exact", "--seed"})
+      if (options.has(flag))
+        return fail(UsageError, std::string("compiled code has no ") + flag,
+                    "run the .mlir file with --backend reference");
+  if (options.has("--steps") && !options.has("--sgd"))
+    return fail(UsageError, "--steps needs --sgd",
+                "add --sgd LR, or leave --steps out");
 
   struct stat status;
   if (::stat(options.file.c_str(), &status) != 0)
@@ -276,16 +283,17 @@ static int checkOptions(const Options &options) {
                 errno == ENOENT ? "'" + options.file + "' does not exist"
                                 : "cannot examine '" + options.file + "': " +
                                       std::generic_category().message(errno),
-                "check the path of the .mlir file");
+                "check the path of the file");
   if (S_ISDIR(status.st_mode))
     return fail(UsageError, "'" + options.file + "' is a directory",
-                "name a .mlir file");
+                "name a .mlir or .so file");
   // A pipe could make the back end wait for ever.
   if (!S_ISREG(status.st_mode))
     return fail(UsageError, "'" + options.file + "' is not a regular file",
-                "name a .mlir file");
-  if (!options.file.ends_with(".mlir"))
-    return fail(UsageError, "'" + options.file + "' is not a .mlir file",
+                "name a .mlir or .so file");
+  if (!options.file.ends_with(".mlir") && !compiled)
+    return fail(UsageError,
+                "'" + options.file + "' is neither a .mlir nor a .so file",
                 "rename it if it holds MLIR text; nothing else can be run");
 
   if (options.has("--seed") && !options.has("--exact"))
@@ -342,7 +350,7 @@ static int execute(const std::vector<std::string> &command) {
   return fail(RuntimeFailure,
               "cannot start '" + command[0] +
                   "': " + std::generic_category().message(errno),
-              "moe-reference must lie beside moe-run; build or install it");
+              "it must lie beside moe-run; build or install it");
 }
 
 /// Waits for the child to end, and kills it after `limit` seconds if there is
@@ -434,6 +442,61 @@ static int supervise(const std::vector<std::string> &command,
                     "file");
 }
 
+//===----------------------------------------------------------------------===//
+// Compiled code
+//===----------------------------------------------------------------------===//
+
+static CompiledOptions compiledOptions(const Options &options) {
+  CompiledOptions result;
+  auto text = [&](const char *flag) -> std::optional<std::string> {
+    if (!options.has(flag))
+      return std::nullopt;
+    return options.values.at(flag);
+  };
+  auto number = [&](const char *flag) -> std::optional<double> {
+    return options.has(flag) ? parseNumber<double>(options.values.at(flag))
+                             : std::nullopt;
+  };
+  result.file = options.file;
+  if (options.has("--ranks"))
+    result.ranks = parseNumber<int64_t>(options.values.at("--ranks"));
+  result.inputs = text("--inputs");
+  result.outputs = text("--outputs");
+  result.expect = text("--expect");
+  result.gather = options.has("--gather");
+  result.stats = options.has("--stats");
+  result.rtol = number("--rtol").value_or(result.rtol);
+  result.atol = number("--atol").value_or(result.atol);
+  result.timeout = number("--timeout");
+  result.sgd = number("--sgd");
+  if (options.has("--steps"))
+    result.steps = *parseNumber<int64_t>(options.values.at("--steps"));
+  return result;
+}
+
+/// Runs a compiled layer, or compiles IR to a file that is gone afterwards.
+static int runOnCPU(const Options &options) {
+  CompiledOptions compiled = compiledOptions(options);
+  if (options.file.ends_with(".so"))
+    return runCompiled(compiled);
+  std::string compiler = besideThis("moe-compile");
+  char folder[] = "/tmp/moe-run.XXXXXX";
+  if (compiler.empty() || !::mkdtemp(folder))
+    return fail(RuntimeFailure, "cannot make a temporary folder",
+                "check that /proc is mounted and /tmp is writable");
+  compiled.file = std::string(folder) + "/layer.so";
+  std::vector<std::string> command = {compiler, options.file, "-o",
+                                      compiled.file};
+  if (options.has("--no-verify"))
+    command.push_back("--no-verify");
+  int code = supervise(command, std::nullopt, options);
+  if (code == Success)
+    code = runCompiled(compiled);
+  ::unlink(compiled.file.c_str());
+  ::rmdir(folder);
+  return code;
+}
+
 int main(int argc, char **argv) {
   std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
   for (const std::string &arg : args) {
@@ -449,6 +512,8 @@ int main(int argc, char **argv) {
   if (int code = checkOptions(options))
     return code;
 
+  if (options.onCPU())
+    return runOnCPU(options);
   std::string program = besideThis("moe-reference");
   if (program.empty())
     return fail(RuntimeFailure, "cannot find out where moe-run lies",

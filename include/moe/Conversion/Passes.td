@@ -40,11 +40,12 @@ def RuntimeToLLVM : Pass<"convert-moert-to-llvm", "::mlir::ModuleOp"> {
     On memrefs with identity layout. Collectives are numbered in order, which is
     the order on every rank. Adds `moert_main`, which makes memrefs of the
     caller's buffers and calls the function, and `moert_program`, which describes
-    it. The module has to have one localized function.
+    it. Copies become loops. The module has to have one localized function.
   }];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
-    "::mlir::LLVM::LLVMDialect", "::mlir::memref::MemRefDialect"
+    "::mlir::linalg::LinalgDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::memref::MemRefDialect"
   ];
   let options = [
     Option<"target", "target", "std::string", "\"cpu\"",

@@ -13,6 +13,8 @@
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/SymbolTable.h"
 #include "moe/Conversion/Passes.h"
@@ -290,10 +292,20 @@ void RuntimeToLLVMPass::runOnOperation() {
   }
   func::FuncOp function = functions.front();
   SmallVector<Operation *> ops;
+  SmallVector<memref::CopyOp> copies;
   function.walk([&](Operation *op) {
+    if (auto copy = dyn_cast<memref::CopyOp>(op))
+      copies.push_back(copy);
     if (isa<rt::MoERTDialect>(op->getDialect()))
       ops.push_back(op);
   });
+  // Upstream lowers a strided copy to a call of a library that we do not have.
+  for (memref::CopyOp copy : copies) {
+    OpBuilder b(copy);
+    linalg::makeMemRefCopyOp(b, copy.getLoc(), copy.getSource(),
+                             copy.getTarget());
+    copy.erase();
+  }
   SmallVector<Operation *> collectives;
   for (Operation *op : ops)
     if (op->hasAttr("axes"))

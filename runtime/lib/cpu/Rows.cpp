@@ -4,23 +4,15 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "moert/moert.h"
+#include "moert/Program.h"
 #include <algorithm>
 #include <cstring>
 #include <numeric>
 #include <vector>
 
-namespace {
+using moert::Chunk;
 
-/// Part `index` of `size` cut into `parts`, as `torch.chunk` cuts.
-struct Chunk {
-  int64_t begin, end;
-  Chunk(int64_t size, int64_t parts, int64_t index) {
-    int64_t most = (size + parts - 1) / parts;
-    begin = std::min(size, index * most);
-    end = std::min(size, begin + most);
-  }
-};
+namespace {
 
 template <typename T>
 double load(const void *data, int64_t i) {
@@ -47,8 +39,9 @@ void limitGroups(std::vector<double> &scores, std::vector<bool> &allowed,
   }
   std::vector<int64_t> order(groups);
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return best[a] > best[b]; });
+  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    return best[a] != best[b] ? best[a] > best[b] : a < b;
+  });
   for (int64_t i = limited; i < groups; ++i)
     for (int64_t e = 0; e < size; ++e)
       allowed[order[i] * size + e] = false;
@@ -72,10 +65,10 @@ void moert_top_k(moert_context *, int32_t dtype, const void *scores,
     if (groups > 1)
       limitGroups(row, allowed, groups, limitedGroups);
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
       if (allowed[a] != allowed[b])
         return bool(allowed[a]);
-      return row[a] > row[b];
+      return row[a] != row[b] ? row[a] > row[b] : a < b;
     });
     std::copy_n(order.begin(), chosen, experts + t * chosen);
   }
@@ -84,12 +77,13 @@ void moert_top_k(moert_context *, int32_t dtype, const void *scores,
 void moert_sort_rows(moert_context *context, const int32_t *experts,
                      int64_t tokens, int64_t chosen, int64_t numExperts,
                      int64_t *order, int64_t *rows) {
-  std::vector<int64_t> next(numExperts + 1);
-  for (int64_t i = 0; i < tokens * chosen; ++i) {
+  // Before anything that a failure would leave behind.
+  for (int64_t i = 0; i < tokens * chosen; ++i)
     if (experts[i] < 0 || experts[i] >= numExperts)
       moert_fail(context, "", "an expert number is out of range");
+  std::vector<int64_t> next(numExperts + 1);
+  for (int64_t i = 0; i < tokens * chosen; ++i)
     ++next[experts[i] + 1];
-  }
   std::partial_sum(next.begin(), next.end(), next.begin());
   for (int64_t i = 0; i < tokens * chosen; ++i) {
     int64_t row = next[experts[i]]++;

@@ -1,0 +1,146 @@
+//===- Program.h - Load and run a compiled layer ----------------*- C++ -*-===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// What a program that hosts compiled layers needs: it loads the shared object,
+// gives every rank its local values, and runs the ranks as threads.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOERT_PROGRAM_H
+#define MOERT_PROGRAM_H
+
+#include "moert/SafeTensors.h"
+#include "moert/moert.h"
+#include <array>
+#include <memory>
+
+namespace moert {
+
+/// Part `index` of `size` cut into `parts`, as `torch.chunk` cuts.
+struct Chunk {
+  int64_t begin, end;
+  Chunk(int64_t size, int64_t parts, int64_t index);
+  int64_t size() const { return end - begin; }
+};
+
+struct MeshAxis {
+  std::string name;
+  int64_t size = 1;
+};
+
+/// How an argument or result lies over one axis.
+struct Placement {
+  enum Kind { Replicate, Shard, Partial };
+  Kind kind = Replicate;
+  /// `Shard` only.
+  int64_t dim = 0;
+};
+
+/// An argument or a result.
+struct ValueInfo {
+  std::string name;
+  std::string dtype;
+  /// Global.
+  std::vector<int64_t> shape;
+  /// One per mesh axis.
+  std::vector<Placement> placements;
+
+  /// All ranks have the value itself.
+  bool isReplicated() const;
+};
+
+struct CollectiveInfo {
+  std::string kind;
+  std::vector<int64_t> axes;
+  std::string site;
+  std::string location;
+  std::string phase;
+};
+
+/// What a compiled layer says of itself.
+struct ProgramInfo {
+  std::string function;
+  std::vector<MeshAxis> mesh;
+  std::vector<ValueInfo> arguments, results;
+  std::vector<CollectiveInfo> collectives;
+
+  int64_t numRanks() const;
+  /// Row-major over the mesh.
+  std::vector<int64_t> coordinates(int64_t rank) const;
+  std::vector<int64_t> localShape(const ValueInfo &value, int64_t rank) const;
+
+  /// Reads the JSON of moert.h. Returns false and one sentence in `error` for
+  /// any other text.
+  static bool parse(const std::string &json, ProgramInfo &info,
+                    std::string &error);
+};
+
+/// A loaded shared object.
+class Program {
+public:
+  using Main = int32_t (*)(moert_context *, void *const *);
+
+  Program() = default;
+  Program(Program &&) = delete;
+  ~Program();
+
+  /// Loads `path`. Returns false and one sentence in `error` if it is no
+  /// compiled layer, or of another version.
+  bool load(const std::string &path, std::string &error);
+
+  const ProgramInfo &getInfo() const { return info; }
+  Main getMain() const { return main; }
+
+private:
+  void *handle = nullptr;
+  Main main = nullptr;
+  ProgramInfo info;
+};
+
+/// A rank's local values of arguments or results, in their order.
+using LocalTensors = std::vector<Tensor>;
+
+/// The part of a global tensor that `rank` holds. Of a partial value the first
+/// rank holds all, the others zeros.
+Tensor slice(const ProgramInfo &info, const ValueInfo &value,
+             const Tensor &global, int64_t rank);
+
+/// The global tensor that local ones, one per rank, are parts of; partial ones
+/// are summed. Returns false and why in `error` where replicas differ.
+bool gather(const ProgramInfo &info, const ValueInfo &value,
+            const std::vector<const Tensor *> &locals, Tensor &global,
+            std::string &error);
+
+struct CollectiveCount {
+  int64_t count = 0;
+  /// Sent by all ranks together, by ring algorithms.
+  int64_t bytes = 0;
+};
+
+struct RunOptions {
+  /// A collective that waits longer ends the run. Seconds.
+  double timeout = 60;
+};
+
+struct RunReport {
+  enum Outcome { Finished, Failed, TimedOut };
+  Outcome outcome = Finished;
+  /// If not finished: rank, collective, source line.
+  std::string error;
+  /// By collective of the description.
+  std::vector<CollectiveCount> collectives;
+};
+
+/// Runs all ranks once, as threads. `arguments[r]` and `results[r]` are rank
+/// r's; results are allocated. A rank that does not stop after a failure is
+/// left behind: the process should end soon then.
+RunReport run(const Program &program,
+              const std::vector<LocalTensors> &arguments,
+              std::vector<LocalTensors> &results, const RunOptions &options);
+
+} // namespace moert
+
+#endif // MOERT_PROGRAM_H
