@@ -81,6 +81,7 @@ void moe::buildMoELocalizePipeline(OpPassManager &pm) {
 
 void moe::buildMoECompileCPUPipeline(OpPassManager &pm) {
   buildMoELocalizePipeline(pm);
+  pm.addNestedPass<func::FuncOp>(createEinsumToLinalg());
   pm.addNestedPass<func::FuncOp>(createLinalgElementwiseOpFusionPass());
   pm.addPass(createCSEPass());
 

@@ -34,6 +34,25 @@ def Localize : Pass<"spmd-localize", "::mlir::ModuleOp"> {
   ];
 }
 
+def EinsumToLinalg
+    : Pass<"convert-moert-einsum-to-linalg", "::mlir::func::FuncOp"> {
+  let summary = "products of local values become loops";
+  let description = [{
+    `moert.einsum` on tensors becomes a `linalg.generic` that sums products;
+    `moert.grouped_einsum` a loop over this rank's experts with one such product
+    of each one's rows and matrix. Sums of narrow elements are taken in f32 and
+    rounded at the end.
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"
+  ];
+  let options = [
+    Option<"keepProducts", "keep-products", "bool", "false",
+           "Leave matrix products and grouped ones as they are">
+  ];
+}
+
 def RuntimeToLLVM : Pass<"convert-moert-to-llvm", "::mlir::ModuleOp"> {
   let summary = "operations of the runtime become calls of moert.h";
   let description = [{

@@ -6,24 +6,15 @@
 
 #include "Localizing.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "moe/Dialect/Runtime/IR/EinsumTerms.h"
+#include "moe/Dialect/Runtime/IR/Runtime.h"
 
 using namespace mlir;
 using namespace moe;
 
 namespace {
-
-/// `"td,ed->te"`, which the operation's verifier has checked.
-struct Terms {
-  explicit Terms(StringRef equation) {
-    auto [left, right] = equation.split("->");
-    left.split(operands, ',');
-    result = right;
-  }
-  SmallVector<StringRef> operands;
-  StringRef result;
-};
 
 struct EinsumPattern : OpConversionPattern<EinsumOp> {
   using OpConversionPattern::OpConversionPattern;
@@ -32,23 +23,23 @@ struct EinsumPattern : OpConversionPattern<EinsumOp> {
   matchAndRewrite(EinsumOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
     LocalBuilder local(rewriter, op);
-    Terms terms(op.getEquation());
-    SmallVector<Value> inputs(adaptor.getInputs());
+    rt::EinsumTerms terms(op.getEquation());
     SmallVector<OpFoldResult> shape;
     for (char letter : terms.result)
-      for (auto [input, term] : llvm::zip_equal(inputs, terms.operands))
+      for (auto [input, term] :
+           llvm::zip_equal(adaptor.getInputs(), terms.operands))
         if (size_t dim = term.find(letter); dim != StringRef::npos) {
           shape.push_back(local.dim(input, dim));
           break;
         }
-    Type element = op.getType().getElementType();
-    rewriter.replaceOp(op, local.contract(inputs, terms.operands, terms.result,
-                                          local.zeros(shape, element)));
+    Value init = local.empty(shape, op.getType().getElementType());
+    rewriter.replaceOpWithNewOp<rt::EinsumOp>(
+        op, TypeRange{init.getType()}, local.rank, adaptor.getInputs(),
+        ValueRange{init}, op.getEquationAttr());
     return success();
   }
 };
 
-/// One product per local expert, over the rows that are its own.
 struct GroupedEinsumPattern : OpConversionPattern<GroupedEinsumOp> {
   using OpConversionPattern::OpConversionPattern;
 
@@ -57,73 +48,26 @@ struct GroupedEinsumPattern : OpConversionPattern<GroupedEinsumOp> {
                   ConversionPatternRewriter &rewriter) const override;
 };
 
-/// An operand or the result of a grouped product: rows, or one matrix per
-/// expert.
-struct Grouped {
-  Value tensor;
-  StringRef term;
-
-  bool isWeight() const { return term.starts_with("e"); }
-  /// The term of one expert's part.
-  StringRef part() const { return isWeight() ? term.drop_front() : term; }
-};
-
-struct Slice {
-  SmallVector<OpFoldResult> offsets, sizes, strides;
-  RankedTensorType type;
+/// Which experts a rank has, and whether its rows begin with theirs.
+struct LocalExperts {
+  LocalRange range;
+  bool ragged = false;
 };
 
 } // namespace
 
-/// Expert `expert`'s part: its matrix, or `count` rows from `row` on.
-static Slice sliceOf(LocalBuilder &local, const Grouped &operand, Value expert,
-                     Value row, Value count) {
-  OpBuilder &b = local.builder;
-  Slice slice;
-  slice.sizes = local.shape(operand.tensor);
-  slice.offsets.assign(slice.sizes.size(), b.getIndexAttr(0));
-  slice.strides.assign(slice.sizes.size(), b.getIndexAttr(1));
-  auto type = cast<RankedTensorType>(operand.tensor.getType());
-  SmallVector<int64_t> shape(type.getShape());
-  if (operand.isWeight()) {
-    slice.offsets[0] = expert;
-    slice.sizes[0] = b.getIndexAttr(1);
-    shape.erase(shape.begin());
-  } else {
-    slice.offsets[0] = row;
-    slice.sizes[0] = count;
-    shape[0] = ShapedType::kDynamic;
-  }
-  slice.type = RankedTensorType::get(shape, type.getElementType());
-  return slice;
-}
-
-static Value extract(LocalBuilder &local, const Grouped &operand,
-                     const Slice &slice) {
-  return tensor::ExtractSliceOp::create(local.builder, local.loc, slice.type,
-                                        operand.tensor, slice.offsets,
-                                        slice.sizes, slice.strides);
-}
-
-LogicalResult GroupedEinsumPattern::matchAndRewrite(
-    GroupedEinsumOp op, OpAdaptor adaptor,
-    ConversionPatternRewriter &rewriter) const {
-  LocalBuilder local(rewriter, op);
-  Location loc = op.getLoc();
-  Terms terms(op.getEquation());
-  Grouped lhs{adaptor.getLhs(), terms.operands[0]};
-  Grouped rhs{adaptor.getRhs(), terms.operands[1]};
-
-  // Which experts this rank has, and whether rows begin with theirs.
+static FailureOr<LocalExperts> findExperts(LocalBuilder &local,
+                                           GroupedEinsumOp op,
+                                           const rt::EinsumTerms &terms) {
   SmallVector<int32_t> axes;
-  bool ragged = false;
+  LocalExperts experts;
   auto look = [&](Value value, StringRef term) {
     auto type = cast<spmd::PlacedTensorType>(value.getType());
     SmallVector<int32_t> cut = getCuttingAxes(type, 0);
     if (cut.empty() || (!term.starts_with("e") && !term.starts_with("n")))
       return;
     axes = cut;
-    ragged |= term.starts_with("n");
+    experts.ragged |= term.starts_with("n");
   };
   look(op.getLhs(), terms.operands[0]);
   look(op.getRhs(), terms.operands[1]);
@@ -132,67 +76,90 @@ LogicalResult GroupedEinsumPattern::matchAndRewrite(
                         "help: spread them over one axis");
   int64_t numExperts =
       cast<spmd::PlacedTensorType>(op.getCounts().getType()).getDimSize(0);
-  LocalRange experts{local.constant(0), local.constant(numExperts)};
+  experts.range = {local.constant(0), local.constant(numExperts)};
   if (!axes.empty()) {
     auto mesh = op.getType().getMesh().getLeafAxes();
-    experts = local.chunk(local.constant(numExperts), axes[0],
-                          mesh[axes[0]].getSize());
+    experts.range = local.chunk(local.constant(numExperts), axes[0],
+                                mesh[axes[0]].getSize());
   }
+  return experts;
+}
 
-  auto countOf = [&](OpBuilder &b, Value expert) -> Value {
-    Value count =
-        tensor::ExtractOp::create(b, loc, adaptor.getCounts(), expert);
-    return arith::IndexCastOp::create(b, loc, b.getIndexType(), count);
-  };
-  Value zero = local.constant(0), one = local.constant(1);
-  Value firstRow = zero;
-  if (!axes.empty() && !ragged)
-    firstRow = scf::ForOp::create(
-                   rewriter, loc, zero, experts.offset, one, zero,
-                   [&](OpBuilder &b, Location l, Value expert, ValueRange sum) {
-                     scf::YieldOp::create(
-                         b, l,
-                         arith::AddIOp::create(b, l, sum[0], countOf(b, expert))
-                             .getResult());
-                   })
-                   .getResult(0);
+/// Where the rows of each local expert begin, and where the last ones end:
+/// offsets[i] is the sum of the counts before expert i. Ragged rows begin with
+/// those of the first local expert.
+static Value buildOffsets(LocalBuilder &local, const LocalExperts &experts,
+                          OpFoldResult numOffsets, Value counts) {
+  OpBuilder &b = local.builder;
+  Location loc = local.loc;
+  Type i64 = b.getI64Type();
+  Value first = experts.range.offset;
+  MLIRContext *context = b.getContext();
+  AffineMap perOffset = AffineMap::get(2, 0, b.getAffineDimExpr(0), context);
+  AffineMap perExpert = AffineMap::get(2, 0, b.getAffineDimExpr(1), context);
+  Value init = local.zeros(numOffsets, i64);
+  return linalg::GenericOp::create(
+             b, loc, init.getType(), counts, init,
+             ArrayRef{perExpert, perOffset},
+             ArrayRef{utils::IteratorType::parallel,
+                      utils::IteratorType::reduction},
+             [&](OpBuilder &inner, Location l, ValueRange args) {
+               Value expert = linalg::IndexOp::create(inner, l, 1);
+               Value end = arith::AddIOp::create(
+                   inner, l, linalg::IndexOp::create(inner, l, 0), first);
+               Value counted = arith::CmpIOp::create(
+                   inner, l, arith::CmpIPredicate::ult, expert, end);
+               if (experts.ragged)
+                 counted = arith::AndIOp::create(
+                     inner, l, counted,
+                     arith::CmpIOp::create(inner, l, arith::CmpIPredicate::uge,
+                                           expert, first));
+               Value count = arith::ExtUIOp::create(inner, l, i64, args[0]);
+               Value sum = arith::AddIOp::create(inner, l, args[1], count);
+               Value next =
+                   arith::SelectOp::create(inner, l, counted, sum, args[1]);
+               linalg::YieldOp::create(inner, l, next);
+             })
+      .getResult(0);
+}
 
-  SmallVector<OpFoldResult> shape;
-  for (char letter : terms.result) {
-    if (letter == 'e') {
-      shape.push_back(experts.size);
-      continue;
-    }
-    const Grouped &from = lhs.term.contains(letter) ? lhs : rhs;
-    shape.push_back(local.dim(from.tensor, from.term.find(letter)));
-  }
+LogicalResult GroupedEinsumPattern::matchAndRewrite(
+    GroupedEinsumOp op, OpAdaptor adaptor,
+    ConversionPatternRewriter &rewriter) const {
+  LocalBuilder local(rewriter, op);
+  rt::EinsumTerms terms(op.getEquation());
+  FailureOr<LocalExperts> experts = findExperts(local, op, terms);
+  if (failed(experts))
+    return failure();
+
+  // Sizes of the result, static where its local type says so.
   auto localType =
       cast<RankedTensorType>(getTypeConverter()->convertType(op.getType()));
-  for (auto [dim, size] : llvm::enumerate(localType.getShape()))
+  SmallVector<OpFoldResult> shape;
+  for (auto [letter, size] :
+       llvm::zip_equal(terms.result, localType.getShape())) {
     if (!ShapedType::isDynamic(size))
-      shape[dim] = rewriter.getIndexAttr(size);
-  Value init = local.zeros(shape, op.getType().getElementType());
+      shape.push_back(rewriter.getIndexAttr(size));
+    else if (letter == 'e')
+      shape.push_back(experts->range.size);
+    else if (size_t dim = terms.operands[0].find(letter);
+             dim != StringRef::npos)
+      shape.push_back(local.dim(adaptor.getLhs(), dim));
+    else
+      shape.push_back(
+          local.dim(adaptor.getRhs(), terms.operands[1].find(letter)));
+  }
+  Value init = local.empty(shape, op.getType().getElementType());
 
-  auto loop = scf::ForOp::create(
-      rewriter, loc, zero, experts.size, one, ValueRange{init, firstRow},
-      [&](OpBuilder &b, Location l, Value expert, ValueRange state) {
-        LocalBuilder inner(b, op);
-        Value global = arith::AddIOp::create(b, l, expert, experts.offset);
-        Value count = countOf(b, global);
-        Grouped result{state[0], terms.result};
-        Slice to = sliceOf(inner, result, expert, state[1], count);
-        Value left =
-            extract(inner, lhs, sliceOf(inner, lhs, expert, state[1], count));
-        Value right =
-            extract(inner, rhs, sliceOf(inner, rhs, expert, state[1], count));
-        Value part = inner.contract({left, right}, {lhs.part(), rhs.part()},
-                                    result.part(), extract(inner, result, to));
-        Value whole = tensor::InsertSliceOp::create(
-            b, l, part, state[0], to.offsets, to.sizes, to.strides);
-        Value next = arith::AddIOp::create(b, l, state[1], count);
-        scf::YieldOp::create(b, l, ValueRange{whole, next});
-      });
-  rewriter.replaceOp(op, loop.getResult(0));
+  Value last = rewriter.createOrFold<arith::AddIOp>(
+      op.getLoc(), experts->range.size, local.constant(1));
+  OpFoldResult numOffsets = getAsOpFoldResult(last);
+  Value offsets =
+      buildOffsets(local, *experts, numOffsets, adaptor.getCounts());
+  rewriter.replaceOpWithNewOp<rt::GroupedEinsumOp>(
+      op, TypeRange{init.getType()}, local.rank,
+      ValueRange{adaptor.getLhs(), adaptor.getRhs(), offsets}, ValueRange{init},
+      op.getEquationAttr());
   return success();
 }
 

@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include <limits>
 
 using namespace mlir;
 using namespace moe;
@@ -109,48 +110,45 @@ struct ElementPattern : OpConversionPattern<OpT> {
 /// Rows over the last dimension.
 struct Rows {
   explicit Rows(LocalBuilder &local, Value like)
-      : local(local), shape(local.shape(like)), element(elementOf(like)) {
+      : local(local), shape(local.shape(like)), element(elementOf(like)),
+        compute(getComputeType(element)) {
     for (unsigned i = 0; i < shape.size(); ++i)
       all.push_back(i);
     row.assign(all.begin(), all.end() - 1);
   }
 
   Value sum(Value input) {
-    return local.fold(input, local.number(element, 0),
-                      [](OpBuilder &b, ValueRange args) -> Value {
-                        return arith::AddFOp::create(b, args[0].getLoc(),
-                                                     args[1], args[0]);
-                      });
+    return local.fold(input, 0, [](OpBuilder &b, ValueRange args) -> Value {
+      return arith::AddFOp::create(b, args[0].getLoc(), args[1], args[0]);
+    });
   }
   Value max(Value input) {
-    Value least = arith::ConstantOp::create(
-        local.builder, local.loc,
-        local.builder.getFloatAttr(
-            element,
-            APFloat::getInf(cast<FloatType>(element).getFloatSemantics(),
-                            /*Negative=*/true)));
+    constexpr double least = -std::numeric_limits<double>::infinity();
     return local.fold(input, least, [](OpBuilder &b, ValueRange args) -> Value {
       return arith::MaximumFOp::create(b, args[0].getLoc(), args[1], args[0]);
     });
   }
-  /// `body` on whole inputs and, after them, on numbers of each row.
-  Value map(ArrayRef<Value> whole, ArrayRef<Value> perRow,
+  /// `body` on whole inputs and, after them, on numbers of each row; to numbers
+  /// of type `type`.
+  Value map(Type type, ArrayRef<Value> whole, ArrayRef<Value> perRow,
             LocalBuilder::Body body) {
     SmallVector<Value> inputs(whole);
     llvm::append_range(inputs, perRow);
     SmallVector<SmallVector<unsigned>> dims(whole.size(), all);
     dims.append(perRow.size(), row);
-    return local.broadcast(inputs, dims, shape, element, body);
+    return local.broadcast(inputs, dims, shape, type, body);
   }
   Value product(Value lhs, Value rhs) {
-    return map({lhs, rhs}, {}, [](OpBuilder &b, ValueRange args) -> Value {
-      return arith::MulFOp::create(b, args[0].getLoc(), args[0], args[1]);
-    });
+    return map(
+        compute, {lhs, rhs}, {}, [](OpBuilder &b, ValueRange args) -> Value {
+          return arith::MulFOp::create(b, args[0].getLoc(), args[0], args[1]);
+        });
   }
 
   LocalBuilder &local;
   SmallVector<OpFoldResult> shape;
-  Type element;
+  /// Of the result, and of what is computed on the way.
+  Type element, compute;
   SmallVector<unsigned> all, row;
 };
 
@@ -161,18 +159,18 @@ static Value divide(OpBuilder &b, ValueRange args) {
 }
 
 static Value emitRows(SoftmaxOp, Rows &rows, ValueRange args) {
-  Value exp = rows.map({args[0]}, {rows.max(args[0])},
+  Value exp = rows.map(rows.compute, {args[0]}, {rows.max(args[0])},
                        [](OpBuilder &b, ValueRange a) -> Value {
                          Location loc = a[0].getLoc();
                          return math::ExpOp::create(
                              b, loc, arith::SubFOp::create(b, loc, a[0], a[1]));
                        });
-  return rows.map({exp}, {rows.sum(exp)}, divide);
+  return rows.map(rows.element, {exp}, {rows.sum(exp)}, divide);
 }
 
 static Value emitRows(SoftmaxVjpOp, Rows &rows, ValueRange args) {
   Value dot = rows.sum(rows.product(args[0], args[1]));
-  return rows.map({args[0], args[1]}, {dot},
+  return rows.map(rows.element, {args[0], args[1]}, {dot},
                   [](OpBuilder &b, ValueRange a) -> Value {
                     Location loc = a[0].getLoc();
                     Value rest = arith::SubFOp::create(b, loc, a[1], a[2]);
@@ -184,19 +182,20 @@ static Value emitRows(SoftmaxVjpOp, Rows &rows, ValueRange args) {
 static Value denominator(Rows &rows, Value input) {
   Value sum = rows.sum(input);
   return rows.local.map(
-      {sum}, rows.element, [](OpBuilder &b, ValueRange a) -> Value {
+      {sum}, rows.compute, [](OpBuilder &b, ValueRange a) -> Value {
         return arith::AddFOp::create(b, a[0].getLoc(), a[0],
                                      constantLike(b, a[0], 1e-20));
       });
 }
 
 static Value emitRows(NormalizeOp, Rows &rows, ValueRange args) {
-  return rows.map({args[0]}, {denominator(rows, args[0])}, divide);
+  return rows.map(rows.element, {args[0]}, {denominator(rows, args[0])},
+                  divide);
 }
 
 static Value emitRows(NormalizeVjpOp, Rows &rows, ValueRange args) {
   Value dot = rows.sum(rows.product(args[0], args[1]));
-  return rows.map({args[1]}, {dot, denominator(rows, args[0])},
+  return rows.map(rows.element, {args[1]}, {dot, denominator(rows, args[0])},
                   [](OpBuilder &b, ValueRange a) -> Value {
                     Location loc = a[0].getLoc();
                     Value mean = arith::DivFOp::create(b, loc, a[1], a[2]);

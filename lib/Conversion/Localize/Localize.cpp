@@ -179,7 +179,7 @@ Value Redistribution::keepFirst(unsigned axis) {
   Value first = arith::CmpIOp::create(b, local.loc, arith::CmpIPredicate::eq,
                                       local.index(axis), local.constant(0));
   Type element = type.getElementType();
-  Value zero = local.number(element, 0);
+  Value zero = local.number(getComputeType(element), 0);
   return local.map({value}, element, [&](OpBuilder &inner, ValueRange args) {
     return arith::SelectOp::create(inner, local.loc, first, args[0], zero)
         .getResult();

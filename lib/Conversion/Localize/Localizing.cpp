@@ -40,6 +40,22 @@ RankedTensorType moe::getLocalType(PlacedTensorType type) {
   return RankedTensorType::get(shape, type.getElementType());
 }
 
+Type moe::getComputeType(Type element) {
+  auto type = dyn_cast<FloatType>(element);
+  return type && type.getWidth() < 32 ? Float32Type::get(type.getContext())
+                                      : element;
+}
+
+Value moe::convertNumber(OpBuilder &builder, Value value, Type type) {
+  auto from = dyn_cast<FloatType>(value.getType());
+  auto to = dyn_cast<FloatType>(type);
+  if (!from || !to || from == to)
+    return value;
+  if (from.getWidth() < to.getWidth())
+    return arith::ExtFOp::create(builder, value.getLoc(), to, value);
+  return arith::TruncFOp::create(builder, value.getLoc(), to, value);
+}
+
 LocalTypeConverter::LocalTypeConverter() {
   addConversion([](Type type) { return type; });
   addConversion(
@@ -118,7 +134,12 @@ Value LocalBuilder::broadcast(ArrayRef<Value> inputs,
   return linalg::GenericOp::create(
              builder, loc, init.getType(), inputs, init, maps, iterators,
              [&](OpBuilder &b, Location l, ValueRange args) {
-               linalg::YieldOp::create(b, l, body(b, args.drop_back()));
+               SmallVector<Value> numbers;
+               for (Value arg : args.drop_back())
+                 numbers.push_back(
+                     convertNumber(b, arg, getComputeType(arg.getType())));
+               Value result = convertNumber(b, body(b, numbers), element);
+               linalg::YieldOp::create(b, l, result);
              })
       .getResult(0);
 }
@@ -131,13 +152,14 @@ Value LocalBuilder::map(ArrayRef<Value> inputs, Type element, Body body) {
   return broadcast(inputs, dims, shape(inputs[0]), element, body);
 }
 
-Value LocalBuilder::fold(Value input, Value start, Body body) {
+Value LocalBuilder::fold(Value input, double start, Body body) {
   auto type = cast<RankedTensorType>(input.getType());
+  Type compute = getComputeType(type.getElementType());
   unsigned rank = type.getRank();
   SmallVector<OpFoldResult> kept = shape(input);
   kept.pop_back();
-  Value init = linalg::FillOp::create(builder, loc, start,
-                                      empty(kept, type.getElementType()))
+  Value init = linalg::FillOp::create(builder, loc, number(compute, start),
+                                      empty(kept, compute))
                    .getResult(0);
   AffineMap identity = builder.getMultiDimIdentityMap(rank);
   SmallVector<utils::IteratorType> iterators(rank - 1,
@@ -147,41 +169,8 @@ Value LocalBuilder::fold(Value input, Value start, Body body) {
              builder, loc, init.getType(), input, init,
              ArrayRef{identity, identity.dropResult(rank - 1)}, iterators,
              [&](OpBuilder &b, Location l, ValueRange args) {
-               linalg::YieldOp::create(b, l, body(b, args));
-             })
-      .getResult(0);
-}
-
-Value LocalBuilder::contract(ArrayRef<Value> inputs, ArrayRef<StringRef> terms,
-                             StringRef result, Value init) {
-  std::string letters = result.str();
-  for (StringRef term : terms)
-    for (char letter : term)
-      if (letters.find(letter) == std::string::npos)
-        letters += letter;
-  auto mapOf = [&](StringRef term) {
-    SmallVector<AffineExpr> exprs;
-    for (char letter : term)
-      exprs.push_back(builder.getAffineDimExpr(letters.find(letter)));
-    return AffineMap::get(letters.size(), 0, exprs, builder.getContext());
-  };
-  SmallVector<AffineMap> maps;
-  for (StringRef term : terms)
-    maps.push_back(mapOf(term));
-  maps.push_back(mapOf(result));
-  SmallVector<utils::IteratorType> iterators(letters.size(),
-                                             utils::IteratorType::reduction);
-  std::fill_n(iterators.begin(), result.size(), utils::IteratorType::parallel);
-  return linalg::GenericOp::create(
-             builder, loc, init.getType(), inputs, init, maps, iterators,
-             [&](OpBuilder &b, Location l, ValueRange args) {
-               Value product = args[0];
-               for (Value factor : args.drop_front().drop_back())
-                 product = arith::MulFOp::create(b, l, product, factor);
-               linalg::YieldOp::create(
-                   b, l,
-                   arith::AddFOp::create(b, l, args.back(), product)
-                       .getResult());
+               Value element = convertNumber(b, args[0], compute);
+               linalg::YieldOp::create(b, l, body(b, {element, args[1]}));
              })
       .getResult(0);
 }

@@ -27,6 +27,12 @@ llvm::SmallVector<int32_t> getCuttingAxes(spmd::PlacedTensorType type,
 /// uneven or depends on routing.
 mlir::RankedTensorType getLocalType(spmd::PlacedTensorType type);
 
+/// The type that numbers of type `element` are computed in.
+mlir::Type getComputeType(mlir::Type element);
+
+/// `value`, a number, in type `type`.
+Value convertNumber(OpBuilder &builder, Value value, mlir::Type type);
+
 /// `spmd.tensor` to its local type.
 struct LocalTypeConverter : mlir::TypeConverter {
   LocalTypeConverter();
@@ -62,8 +68,10 @@ public:
   /// The element type's `value`.
   Value number(mlir::Type type, double value);
 
+  /// What is computed per element. Narrow floats arrive as f32, and what leaves
+  /// as f32 is rounded once, to the element type of the result.
   using Body = std::function<Value(OpBuilder &, ValueRange)>;
-  /// `body` on the elements of inputs of one shape; integers stay as they are.
+  /// `body` on the elements of inputs of one shape.
   Value map(llvm::ArrayRef<Value> inputs, mlir::Type element, Body body);
   /// As `map`, but input i has dimensions `dims[i]` of the result's.
   Value broadcast(llvm::ArrayRef<Value> inputs,
@@ -71,12 +79,8 @@ public:
                   llvm::ArrayRef<OpFoldResult> shape, mlir::Type element,
                   Body body);
   /// Folds the last dimension: `body` gets an element and what was folded
-  /// before, `start` at first.
-  Value fold(Value input, Value start, Body body);
-  /// Sum of products; a letter names a dimension. Adds to `init`.
-  Value contract(llvm::ArrayRef<Value> inputs,
-                 llvm::ArrayRef<llvm::StringRef> terms, llvm::StringRef result,
-                 Value init);
+  /// before, `start` at first. The result has the type that is computed in.
+  Value fold(Value input, double start, Body body);
 };
 
 void populateSPMDLocalizePatterns(const LocalTypeConverter &converter,

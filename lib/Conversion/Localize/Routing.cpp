@@ -25,9 +25,11 @@ static Type elementOf(Value tensor) {
   return cast<RankedTensorType>(tensor.getType()).getElementType();
 }
 
+/// The number at `indices`, in the type that is computed in.
 static Value extractAt(OpBuilder &b, Location loc, Value tensor,
                        ValueRange indices) {
-  return tensor::ExtractOp::create(b, loc, tensor, indices);
+  Value number = tensor::ExtractOp::create(b, loc, tensor, indices);
+  return convertNumber(b, number, getComputeType(number.getType()));
 }
 
 static Value toIndex(OpBuilder &b, Value number) {
@@ -63,14 +65,18 @@ static Value accumulate(LocalBuilder &local, ArrayRef<OpFoldResult> shape,
   SmallVector<utils::IteratorType> iterators(rank,
                                              utils::IteratorType::parallel);
   iterators.push_back(utils::IteratorType::reduction);
-  Value init = local.zeros(shape, element);
-  return linalg::GenericOp::create(
-             b, local.loc, init.getType(), counter, init,
-             ArrayRef{last, result}, iterators,
-             [&](OpBuilder &inner, Location l, ValueRange args) {
-               linalg::YieldOp::create(inner, l, body(inner, args.back()));
-             })
-      .getResult(0);
+  Value init = local.zeros(shape, getComputeType(element));
+  Value sum = linalg::GenericOp::create(
+                  b, local.loc, init.getType(), counter, init,
+                  ArrayRef{last, result}, iterators,
+                  [&](OpBuilder &inner, Location l, ValueRange args) {
+                    linalg::YieldOp::create(inner, l, body(inner, args.back()));
+                  })
+                  .getResult(0);
+  if (elementOf(sum) == element)
+    return sum;
+  return local.map({sum}, element,
+                   [](OpBuilder &, ValueRange args) { return args[0]; });
 }
 
 namespace {
@@ -148,19 +154,13 @@ struct ScatterPattern : OpConversionPattern<ScatterOp> {
 
 /// Rows of each expert among `experts` [T, K].
 static Value countRows(LocalBuilder &local, Value experts, int64_t numExperts) {
-  Location loc = local.loc;
-  Value flat = tensor::CollapseShapeOp::create(
-      local.builder, loc, experts, ArrayRef<ReassociationIndices>{{0, 1}});
-  Type i32 = local.builder.getI32Type();
-  return accumulate(
-      local, {local.builder.getIndexAttr(numExperts)}, local.dim(flat, 0), i32,
-      [&](OpBuilder &b, Value sum) -> Value {
-        Value expert = toIndex(b, extractAt(b, loc, flat, iterate(b, loc, 1)));
-        Value mine = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
-                                           expert, iterate(b, loc, 0));
-        return arith::AddIOp::create(b, loc, sum,
-                                     arith::ExtUIOp::create(b, loc, i32, mine));
-      });
+  OpBuilder &b = local.builder;
+  Value init =
+      local.empty(OpFoldResult(b.getIndexAttr(numExperts)), b.getI32Type());
+  return rt::CountRowsOp::create(b, local.loc, TypeRange{init.getType()},
+                                 local.rank, ValueRange{experts},
+                                 ValueRange{init})
+      .getResult(0);
 }
 
 namespace {

@@ -163,6 +163,11 @@ void RuntimeToLLVMPass::lower(Operation *op, int32_t number) {
            {topK.getRank(), c.dtype(scores), c.pointer(scores), bias,
             c.pointer(out), c.dim(scores, 0), c.dim(scores, 1), c.dim(out, 1),
             c.i64(topK.getGroups()), c.i64(topK.getLimitedGroups())});
+  } else if (auto count = dyn_cast<rt::CountRowsOp>(op)) {
+    Value experts = count.getInputs()[0], counts = count.getOutputs()[0];
+    c.call("moert_count_rows",
+           {count.getRank(), c.pointer(experts), c.product(experts, 0, 2),
+            c.dim(counts, 0), c.pointer(counts)});
   } else if (auto sort = dyn_cast<rt::SortRowsOp>(op)) {
     Value experts = sort.getInputs()[0];
     c.call("moert_sort_rows",

@@ -101,6 +101,11 @@ void moert_top_k(moert_context *context, int32_t dtype, const void *scores,
                  int64_t num_experts, int64_t chosen, int64_t groups,
                  int64_t limited_groups);
 
+/* counts[e]: how many of the `entries` expert numbers are e. Fails where an
+ * expert does not exist. */
+void moert_count_rows(moert_context *context, const int32_t *experts,
+                      int64_t entries, int64_t num_experts, int32_t *counts);
+
 /* Sorts the entries t * chosen + k of experts[t, k] by (expert, t): order[row]
  * is the entry, rows[entry] the row. Fails where an expert does not exist. */
 void moert_sort_rows(moert_context *context, const int32_t *experts,

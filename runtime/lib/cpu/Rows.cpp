@@ -74,13 +74,26 @@ void moert_top_k(moert_context *, int32_t dtype, const void *scores,
   }
 }
 
+/// Before anything that a failure would leave behind.
+static void checkExperts(moert_context *context, const int32_t *experts,
+                         int64_t entries, int64_t numExperts) {
+  for (int64_t i = 0; i < entries; ++i)
+    if (experts[i] < 0 || experts[i] >= numExperts)
+      moert_fail(context, "", "an expert number is out of range");
+}
+
+void moert_count_rows(moert_context *context, const int32_t *experts,
+                      int64_t entries, int64_t numExperts, int32_t *counts) {
+  checkExperts(context, experts, entries, numExperts);
+  std::fill_n(counts, numExperts, 0);
+  for (int64_t i = 0; i < entries; ++i)
+    ++counts[experts[i]];
+}
+
 void moert_sort_rows(moert_context *context, const int32_t *experts,
                      int64_t tokens, int64_t chosen, int64_t numExperts,
                      int64_t *order, int64_t *rows) {
-  // Before anything that a failure would leave behind.
-  for (int64_t i = 0; i < tokens * chosen; ++i)
-    if (experts[i] < 0 || experts[i] >= numExperts)
-      moert_fail(context, "", "an expert number is out of range");
+  checkExperts(context, experts, tokens * chosen, numExperts);
   std::vector<int64_t> next(numExperts + 1);
   for (int64_t i = 0; i < tokens * chosen; ++i)
     ++next[experts[i] + 1];

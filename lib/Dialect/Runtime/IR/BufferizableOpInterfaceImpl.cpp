@@ -119,6 +119,11 @@ void rt::registerBufferizableOpInterfaceModels(DialectRegistry &registry) {
         *context);
     rt::AllToAllOp::attachInterface<DestinationModel<rt::AllToAllOp>>(*context);
     rt::TopKOp::attachInterface<DestinationModel<rt::TopKOp>>(*context);
+    rt::CountRowsOp::attachInterface<DestinationModel<rt::CountRowsOp>>(
+        *context);
+    rt::EinsumOp::attachInterface<DestinationModel<rt::EinsumOp>>(*context);
+    rt::GroupedEinsumOp::attachInterface<DestinationModel<rt::GroupedEinsumOp>>(
+        *context);
     rt::SortRowsOp::attachInterface<DestinationModel<rt::SortRowsOp>>(*context);
     rt::PlanExchangeOp::attachInterface<DestinationModel<rt::PlanExchangeOp>>(
         *context);

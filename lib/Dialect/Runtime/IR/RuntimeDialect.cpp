@@ -52,6 +52,15 @@ void AllToAllOp::getEffects(Effects &effects) {
 void TopKOp::getEffects(Effects &effects) {
   addDestinationEffects(*this, effects);
 }
+void CountRowsOp::getEffects(Effects &effects) {
+  addDestinationEffects(*this, effects);
+}
+void EinsumOp::getEffects(Effects &effects) {
+  addDestinationEffects(*this, effects);
+}
+void GroupedEinsumOp::getEffects(Effects &effects) {
+  addDestinationEffects(*this, effects);
+}
 void SortRowsOp::getEffects(Effects &effects) {
   addDestinationEffects(*this, effects);
 }

@@ -145,6 +145,14 @@ def MoERT_TopKOp : MoERT_DestinationOp<"top_k"> {
                        (ins I64Attr:$groups, I64Attr:$limited_groups));
 }
 
+def MoERT_CountRowsOp : MoERT_DestinationOp<"count_rows"> {
+  let summary = "how many rows each expert gets";
+  let description = [{
+    `moe.count` on local values. Input: experts [T, K]; output [E] of i32.
+  }];
+  let arguments = baseArguments;
+}
+
 def MoERT_SortRowsOp : MoERT_DestinationOp<"sort_rows"> {
   let summary = "the order of rows by (expert, token)";
   let description = [{
@@ -182,6 +190,47 @@ def MoERT_CountReceivedOp : MoERT_Op<"count_received",
                        I32Attr:$axis);
   let results = (outs Index:$result);
   let assemblyFormat = "$rank `,` $counts attr-dict `:` type($counts)";
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+def MoERT_EinsumOp : MoERT_DestinationOp<"einsum"> {
+  let summary = "sum of products of local values";
+  let description = [{
+    `moe.einsum` on local values. Writes the whole output, whatever it held. Sums
+    of elements narrower than 32 bits are taken in f32 and rounded once.
+
+    Example:
+    ```mlir
+    %c = moert.einsum %rank
+        ins(%a, %b : tensor<32x64xf32>, tensor<8x64xf32>)
+        outs(%init : tensor<32x8xf32>) {equation = "td,ed->te"}
+        -> tensor<32x8xf32>
+    ```
+  }];
+  let arguments = !con(baseArguments, (ins StrAttr:$equation));
+}
+
+def MoERT_GroupedEinsumOp : MoERT_DestinationOp<"grouped_einsum"> {
+  let summary = "einsum in which every local row meets its own expert";
+  let description = [{
+    `moe.grouped_einsum` on local values: the letter `e` runs over this rank's
+    experts, `n` over local rows. The third input, offsets [E + 1] of i64, says
+    where the rows of each of them begin: rows offsets[e] up to offsets[e + 1].
+    Rows of a result before the first and from the last offset on are zero.
+    Sums as in `moert.einsum`.
+
+    Example:
+    ```mlir
+    %h = moert.grouped_einsum %rank
+        ins(%x, %w, %offsets : tensor<64x16xf32>, tensor<8x24x16xf32>, tensor<9xi64>)
+        outs(%init : tensor<64x24xf32>) {equation = "nd,efd->nf"}
+        -> tensor<64x24xf32>
+    ```
+  }];
+  let arguments = !con(baseArguments, (ins StrAttr:$equation));
 }
 
 #endif // MOE_DIALECT_RUNTIME_IR_RUNTIMEOPS_TD
