@@ -186,15 +186,23 @@ static Operation *findMix(const PlacementAnalysis &analysis, Value value,
   return nullptr;
 }
 
-/// Notes for a sum without meaning. Returns the operation that reduced the
-/// replicated term, null if none did.
-static Operation *noteMixed(InFlightDiagnostic &diag,
-                            const PlacementAnalysis &analysis, Value value,
-                            unsigned axis) {
+namespace {
+/// Where a sum without meaning came from: the addition, and the operation that
+/// reduced the replicated term, null if none did.
+struct MixedOrigin {
+  Operation *mix = nullptr;
+  Operation *reducer = nullptr;
+};
+} // namespace
+
+/// Notes for a sum without meaning.
+static MixedOrigin noteMixed(InFlightDiagnostic &diag,
+                             const PlacementAnalysis &analysis, Value value,
+                             unsigned axis) {
   SmallVector<Operation *> path;
   Operation *mix = findMix(analysis, value, axis, path);
   if (!mix)
-    return nullptr;
+    return {};
   std::string over = axisName(value, axis);
   Operation *reducer = nullptr;
   for (Value term : mix->getOperands()) {
@@ -212,7 +220,7 @@ static Operation *noteMixed(InFlightDiagnostic &diag,
   for (Operation *op : llvm::reverse(path))
     diag.attachNote(op->getLoc())
         << "the sum is carried on by " << describe(op);
-  return reducer;
+  return {mix, reducer};
 }
 
 //===----------------------------------------------------------------------===//
@@ -230,10 +238,28 @@ static bool repairHolds(func::FuncOp function, const Finding &finding,
   });
 }
 
+/// Whether spmd.redistribute takes the one to the other, where what is cut or
+/// whole is taken for cut otherwise, whole or terms of a sum.
+static bool canConvert(Placement from, Placement to) {
+  if (from.isMixed() || from.isPartial() || to.isRagged())
+    return false;
+  if (to.isPartial())
+    return !from.isRagged() && to == Placement::partial();
+  return to.isReplicate() || !from.isRagged();
+}
+
+static StringRef describeConversion(Placement from, Placement to) {
+  if (to.isReplicate())
+    return "an all-gather";
+  if (to.isPartial())
+    return "zeros elsewhere";
+  return from.isCut() ? "an all-to-all" : "a local slice";
+}
+
 static void noteRepairs(InFlightDiagnostic &diag,
                         const PlacementAnalysis &analysis,
                         func::FuncOp function, const Finding &finding,
-                        Operation *reducer) {
+                        MixedOrigin origin) {
   size_t numFindings = analysis.getFindings().size();
   auto holds = [&](Operation *op, Placement placement, bool moves) {
     return repairHolds(function, finding, numFindings,
@@ -263,6 +289,7 @@ static void noteRepairs(InFlightDiagnostic &diag,
         << " over " << over;
     helped = true;
   }
+  Operation *reducer = origin.reducer;
   if (reducer && holds(reducer, Placement::partial(), /*moves=*/false)) {
     diag.attachNote(reducer->getLoc())
         << "help: leave it partial over " << over << " here"
@@ -275,10 +302,31 @@ static void noteRepairs(InFlightDiagnostic &diag,
     diag.attachNote(finding.op->getLoc()) << "help: remove this reduction";
     helped = true;
   }
-  if (!helped)
+  if (!helped && isClaim && canConvert(finding.truth, finding.believed) &&
+      holds(finding.op, finding.believed, /*moves=*/true)) {
     diag.attachNote(finding.op->getLoc())
-        << "help: no change of this one place is enough; start with the first "
-           "error";
+        << "help: convert it here ("
+        << (isBackward(finding.op) ? "`grad converts`" : "spmd.redistribute")
+        << "): " << describeConversion(finding.truth, finding.believed)
+        << " over " << over;
+    helped = true;
+  }
+  if (!helped && origin.mix &&
+      holds(origin.mix, Placement::partial(), /*moves=*/true)) {
+    diag.attachNote(origin.mix->getLoc())
+        << "help: convert the replicated term to partial<sum> over " << over
+        << " before it is added here ("
+        << (isBackward(origin.mix) ? "`grad converts` on its use"
+                                   : "spmd.redistribute")
+        << ")";
+    helped = true;
+  }
+  if (!helped) {
+    bool first = &finding == analysis.getFindings().begin();
+    diag.attachNote(finding.op->getLoc())
+        << "help: no change of this one place is enough"
+        << (first ? "" : "; start with the first error");
+  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -327,12 +375,12 @@ void moe::spmd::emitFinding(const PlacementAnalysis &analysis,
   InFlightDiagnostic diag = emitError(finding.op->getLoc());
   describeFault(diag, finding);
 
-  Operation *reducer = nullptr;
+  MixedOrigin origin;
   if (finding.label != "T1") {
     if (finding.truth.isPartial())
       notePartial(diag, analysis, finding.value, finding.axis);
     else if (finding.truth.isMixed())
-      reducer = noteMixed(diag, analysis, finding.value, finding.axis);
+      origin = noteMixed(diag, analysis, finding.value, finding.axis);
     else if (finding.truth.isReplicate())
       noteReplicated(diag, analysis, finding.value, finding.axis);
   } else if (finding.truth.isPartial()) {
@@ -355,7 +403,7 @@ void moe::spmd::emitFinding(const PlacementAnalysis &analysis,
     });
   }
   if (finding.label.starts_with("G"))
-    noteRepairs(diag, analysis, function, finding, reducer);
+    noteRepairs(diag, analysis, function, finding, origin);
   else if (finding.label == "T1")
     diag.attachNote(finding.op->getLoc())
         << "help: write `?` to have the placement inferred, or convert the "

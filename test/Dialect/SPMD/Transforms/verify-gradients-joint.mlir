@@ -69,7 +69,7 @@ func.func @too_many(%p: !P) -> !R {
 // expected-note @below {{wrong because of it: result 0}}
 func.func @otherwise(%s: !S0) -> !S1 {
   // expected-error @below {{[G3] this value is claimed shard<1> over 'tp', but is shard<0>: it is cut otherwise}}
-  // expected-note @below {{help: no change of this one place is enough; start with the first error}}
+  // expected-note @below {{help: convert it here (spmd.redistribute): an all-to-all over 'tp'}}
   %0 = spmd.claim %s : !S0 -> !S1
   return %0 : !S1
 }

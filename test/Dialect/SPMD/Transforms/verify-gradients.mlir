@@ -28,3 +28,38 @@ func.func @replicate_on_partial(
       -> !spmd.tensor<8x4xf32, #mesh>
   return %4 : !spmd.tensor<8x4xf32, #mesh>
 }
+
+// -----
+
+// Gradients of two uses, one of them never Partial: no label of theirs to change.
+#mesh = #spmd.mesh<dp=2, tp=4>
+!R = !spmd.tensor<8x4xf32, #mesh>
+!W = !spmd.tensor<12x4xf32, #mesh, tp: shard<0>>
+!H = !spmd.tensor<8x12xf32, #mesh, tp: ?>
+// expected-note @below {{wrong because of it: grad.x}}
+func.func @two_uses(%x: !R {spmd.name = "x"}, %w: !W) -> (!R, !H) {
+  // expected-error @below {{[G2] the gradient at 'x' is claimed partial<sum> over 'tp', but one of its terms is replicate and another partial: a reduction too many}}
+  %0 = spmd.boundary %x grad claims <tp: partial<sum>> at "x" : !R -> !R
+  // expected-note @below {{it is the same on all ranks of 'tp': all that it is computed from is}}
+  // expected-note @below {{and is added here to a sum that is partial over 'tp': a later reduction counts it 4 times}}
+  // expected-note @below {{help: convert the replicated term to partial<sum> over 'tp' before it is added here (`grad converts` on its use)}}
+  %1 = moe.silu %0 : (!R) -> !R
+  // expected-note @below {{it became partial over 'tp' here: 'moe.einsum' (backward) sums over a dimension that 'tp' cuts}}
+  %2 = moe.einsum "td,fd->tf" %0, %w : (!R, !W) -> !H
+  return %1, %2 : !R, !H
+}
+
+// -----
+
+// With that help.
+#mesh = #spmd.mesh<dp=2, tp=4>
+!R = !spmd.tensor<8x4xf32, #mesh>
+!W = !spmd.tensor<12x4xf32, #mesh, tp: shard<0>>
+!H = !spmd.tensor<8x12xf32, #mesh, tp: ?>
+func.func @two_uses_repaired(%x: !R {spmd.name = "x"}, %w: !W) -> (!R, !H) {
+  %0 = spmd.boundary %x grad claims <tp: partial<sum>> at "x" : !R -> !R
+  %1 = spmd.boundary %0 grad converts <tp: partial<sum>> at "silu.input" : !R -> !R
+  %2 = moe.silu %1 : (!R) -> !R
+  %3 = moe.einsum "td,fd->tf" %0, %w : (!R, !W) -> !H
+  return %2, %3 : !R, !H
+}
