@@ -5,7 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Compiled.h"
-#include "moert/Program.h"
+#include "moert/Run.h"
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -285,6 +285,11 @@ int runCompiled(const CompiledOptions &options) {
   if (!program.load(options.file, error))
     return fail(UsageError, error, "make it with moe-compile --target cpu");
   const ProgramInfo &info = program.getInfo();
+  if (info.target != "cpu")
+    return fail(UsageError,
+                "'" + options.file + "' is compiled for " + info.target +
+                    ", which this build cannot run",
+                "compile it with --target cpu");
   if (options.ranks && *options.ranks != info.numRanks())
     return fail(UsageError,
                 "--ranks is " + std::to_string(*options.ranks) +

@@ -1,11 +1,11 @@
-//===- Program.h - Load and run a compiled layer ----------------*- C++ -*-===//
+//===- Program.h - Load a compiled layer ------------------------*- C++ -*-===//
 //
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 //
-// What a program that hosts compiled layers needs: it loads the shared object,
-// gives every rank its local values, and runs the ranks as threads.
+// What a program that hosts compiled layers needs: it loads the shared object
+// and gives every rank its local values. Run.h runs it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -62,6 +62,8 @@ struct CollectiveInfo {
 
 /// What a compiled layer says of itself.
 struct ProgramInfo {
+  /// What runs it: "cpu", or "cuda:sm_90a" and the like.
+  std::string target;
   std::string function;
   std::vector<MeshAxis> mesh;
   std::vector<ValueInfo> arguments, results;
@@ -87,8 +89,8 @@ public:
   Program(Program &&) = delete;
   ~Program();
 
-  /// Loads `path`. Returns false and one sentence in `error` if it is no
-  /// compiled layer, or of another version.
+  /// Loads `path`, whatever its target is. Returns false and one sentence in
+  /// `error` if it is no compiled layer, or of another version.
   bool load(const std::string &path, std::string &error);
 
   const ProgramInfo &getInfo() const { return info; }
@@ -113,33 +115,6 @@ Tensor slice(const ProgramInfo &info, const ValueInfo &value,
 bool gather(const ProgramInfo &info, const ValueInfo &value,
             const std::vector<const Tensor *> &locals, Tensor &global,
             std::string &error);
-
-struct CollectiveCount {
-  int64_t count = 0;
-  /// Sent by all ranks together, by ring algorithms.
-  int64_t bytes = 0;
-};
-
-struct RunOptions {
-  /// A collective that waits longer ends the run. Seconds.
-  double timeout = 60;
-};
-
-struct RunReport {
-  enum Outcome { Finished, Failed, TimedOut };
-  Outcome outcome = Finished;
-  /// If not finished: rank, collective, source line.
-  std::string error;
-  /// By collective of the description.
-  std::vector<CollectiveCount> collectives;
-};
-
-/// Runs all ranks once, as threads. `arguments[r]` and `results[r]` are rank
-/// r's; results are allocated. A rank that does not stop after a failure is
-/// left behind: the process should end soon then.
-RunReport run(const Program &program,
-              const std::vector<LocalTensors> &arguments,
-              std::vector<LocalTensors> &results, const RunOptions &options);
 
 } // namespace moert
 

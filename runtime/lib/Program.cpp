@@ -96,10 +96,11 @@ bool ProgramInfo::parse(const std::string &text, ProgramInfo &info,
       throw Malformed{"it is of version " + json.at("abi").dump() +
                       ", this runtime of version " +
                       std::to_string(MOERT_ABI_VERSION)};
-    if (json.at("target") != "cpu")
-      throw Malformed{"it runs on " + json.at("target").dump() +
-                      ", this runtime on cpu"};
     ProgramInfo parsed;
+    parsed.target = json.at("target");
+    if (parsed.target != "cpu" && !parsed.target.starts_with("cuda:sm_"))
+      throw Malformed{"it runs on " + json.at("target").dump() +
+                      ", which this runtime does not know"};
     parsed.function = json.at("function");
     int64_t ranks = 1;
     for (const Json &axis : json.at("mesh")) {

@@ -1,0 +1,288 @@
+//===- Meeting.cpp - Where the ranks of a run meet ------------------------===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Meeting.h"
+#include "Futex.h"
+#include "Rank.h"
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <numeric>
+
+using namespace moert;
+
+/// Why the run has ended.
+struct Meeting::Reason {
+  enum : uint32_t { None, BeingWritten, Written };
+  std::atomic<uint32_t> state;
+  int32_t outcome;
+  /// Cut off if it is longer.
+  char text[4096];
+};
+
+struct Meeting::GroupState {
+  /// Grows by two when all have arrived; odd once the run has ended, so that no
+  /// rank goes to sleep afterwards.
+  std::atomic<uint32_t> generation;
+  std::atomic<uint32_t> arrived;
+};
+
+struct alignas(64) Meeting::RankState {
+  /// Four times the number of collectives entered last, plus one, plus where
+  /// the rank is of it. One word, so that others read both at once.
+  std::atomic<int64_t> place;
+  Request request;
+};
+
+namespace {
+enum Where : int64_t { After = 0, Inside = 1, AtTheEnd = 2 };
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Groups and memory
+//===----------------------------------------------------------------------===//
+
+/// Puts the groups over `axes` at the end of `groups`; returns that of each
+/// rank.
+static std::vector<size_t> makeGroups(const ProgramInfo &info,
+                                      const std::vector<int64_t> &axes,
+                                      std::vector<Group> &groups) {
+  std::vector<size_t> groupOfRank;
+  // By the first rank of a group.
+  std::map<std::vector<int64_t>, size_t> known;
+  for (int64_t rank = 0; rank < info.numRanks(); ++rank) {
+    std::vector<int64_t> first = info.coordinates(rank);
+    for (int64_t axis : axes)
+      first[axis] = 0;
+    size_t index = known.try_emplace(first, groups.size()).first->second;
+    if (index == groups.size())
+      groups.emplace_back();
+    groups[index].ranks.push_back(rank);
+    groupOfRank.push_back(index);
+  }
+  return groupOfRank;
+}
+
+size_t Meeting::bytesFor(const ProgramInfo &info) {
+  return Meeting(info, nullptr, 0).bytes;
+}
+
+Meeting::Meeting(const ProgramInfo &info, void *memory, double timeout)
+    : info(info), timeout(timeout) {
+  std::map<std::vector<int64_t>, size_t> known;
+  for (const CollectiveInfo &collective : info.collectives) {
+    std::vector<int64_t> axes = collective.axes;
+    std::ranges::sort(axes);
+    auto [entry, isNew] = known.try_emplace(axes, groupOfRank.size());
+    if (isNew)
+      groupOfRank.push_back(makeGroups(info, axes, groups));
+    axesOfCollective.push_back(entry->second);
+  }
+  std::vector<int64_t> all(info.mesh.size());
+  std::iota(all.begin(), all.end(), 0);
+  (void)makeGroups(info, all, groups);
+  size_t members = 0;
+  for (size_t i = 0; i < groups.size(); ++i) {
+    groups[i].index = i;
+    groups[i].firstMember = members;
+    members += groups[i].ranks.size();
+  }
+
+  auto take = [&]<typename T>(T *&pointer, size_t count) {
+    bytes = (bytes + alignof(T) - 1) / alignof(T) * alignof(T);
+    pointer = reinterpret_cast<T *>(static_cast<char *>(memory) + bytes);
+    bytes += count * sizeof(T);
+  };
+  size_t ranks = info.numRanks();
+  take(reason, 1);
+  take(groupStates, groups.size());
+  take(rankStates, ranks);
+  take(arrivals, members);
+  take(counts, ranks * info.collectives.size());
+}
+
+const Group &Meeting::getGroup(int32_t collective, int64_t rank) const {
+  return groups[groupOfRank[axesOfCollective[collective]][rank]];
+}
+
+//===----------------------------------------------------------------------===//
+// The end of a run
+//===----------------------------------------------------------------------===//
+
+void Meeting::end(RunReport::Outcome outcome, const std::string &error) {
+  uint32_t state = Reason::None;
+  if (!reason->state.compare_exchange_strong(state, Reason::BeingWritten))
+    return;
+  reason->outcome = outcome;
+  size_t size = std::min(error.size(), sizeof(reason->text) - 1);
+  std::memcpy(reason->text, error.data(), size);
+  reason->text[size] = '\0';
+  reason->state.store(Reason::Written);
+  for (const Group &group : groups) {
+    groupStates[group.index].generation.fetch_or(1);
+    wakeAll(groupStates[group.index].generation);
+  }
+}
+
+bool Meeting::hasEnded() const { return reason->state.load() != Reason::None; }
+
+void Meeting::getReason(RunReport &report) const {
+  switch (reason->state.load()) {
+  case Reason::None:
+    return;
+  case Reason::BeingWritten:
+    report.outcome = RunReport::Failed;
+    report.error = "a rank died while it reported an error";
+    return;
+  default:
+    report.outcome = RunReport::Outcome(reason->outcome);
+    report.error = reason->text;
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Meeting
+//===----------------------------------------------------------------------===//
+
+static std::string describeCall(const ProgramInfo &info, int32_t collective) {
+  return collective < 0 ? "the end of the run"
+                        : describeCollective(info, collective);
+}
+
+std::string Meeting::describePlace(int64_t rank) const {
+  int64_t place = rankStates[rank].place.load();
+  int32_t collective = int32_t(place / 4) - 1;
+  switch (place % 4) {
+  case Inside:
+    return "in " + describeCall(info, collective);
+  case AtTheEnd:
+    return "at the end of the run";
+  default:
+    return collective < 0 ? "before its first collective"
+                          : "after " + describeCall(info, collective);
+  }
+}
+
+/// The ranks of the group that have not come as often as `rank`.
+std::string Meeting::describeAbsent(const Group &group, int64_t rank) const {
+  constexpr int most = 4;
+  size_t place = std::ranges::find(group.ranks, rank) - group.ranks.begin();
+  uint32_t mine = arrivals[group.firstMember + place].load();
+  std::string text;
+  int absent = 0;
+  for (size_t i = 0; i < group.ranks.size(); ++i) {
+    // They differ by one at most, so that no overflow is seen.
+    if (arrivals[group.firstMember + i].load() == mine || ++absent > most)
+      continue;
+    text += (absent == 1 ? "rank " : ", rank ") +
+            std::to_string(group.ranks[i]) + " (" +
+            describePlace(group.ranks[i]) + ")";
+  }
+  if (absent > most)
+    text += " and " + std::to_string(absent - most) + " more";
+  return text;
+}
+
+static std::string formatSeconds(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%g s", seconds);
+  return text;
+}
+
+bool Meeting::checkRequests(const Group &group) {
+  const Request &first = rankStates[group.ranks[0]].request;
+  for (int64_t rank : group.ranks) {
+    const Request &other = rankStates[rank].request;
+    if (other.collective == first.collective && other.dtype == first.dtype &&
+        other.reduction == first.reduction && other.extents == first.extents)
+      continue;
+    end(RunReport::Failed,
+        "rank " + std::to_string(group.ranks[0]) + " is in " +
+            describeCall(info, first.collective) + " and rank " +
+            std::to_string(rank) + " in " +
+            describeCall(info, other.collective) +
+            (other.collective == first.collective ? ", with other sizes" : ""));
+    return false;
+  }
+  return true;
+}
+
+bool Meeting::wait(const Group &group, int64_t rank, bool check) {
+  GroupState &state = groupStates[group.index];
+  // It cannot grow before this rank has arrived.
+  uint32_t generation = state.generation.load();
+  if (generation & 1)
+    return false;
+  size_t place = std::ranges::find(group.ranks, rank) - group.ranks.begin();
+  ++arrivals[group.firstMember + place];
+  if (++state.arrived == group.ranks.size()) {
+    if (check && !checkRequests(group))
+      return false;
+    state.arrived = 0;
+    state.generation += 2;
+    wakeAll(state.generation);
+    return true;
+  }
+  int64_t deadline = deadlineAfter(timeout);
+  while (true) {
+    uint32_t now = state.generation.load();
+    if ((now & ~1u) != generation)
+      return true;
+    if (now & 1)
+      return false;
+    if (monotonicNow() >= deadline) {
+      end(RunReport::TimedOut, "rank " + std::to_string(rank) + " has waited " +
+                                   formatSeconds(timeout) + " " +
+                                   describePlace(rank) + " for " +
+                                   describeAbsent(group, rank));
+      return false;
+    }
+    sleepWhile(state.generation, now, deadline);
+  }
+}
+
+bool Meeting::meet(int64_t rank, const Request &request) {
+  rankStates[rank].request = request;
+  rankStates[rank].place = 4 * int64_t(request.collective + 1) + Inside;
+  return wait(getGroup(request.collective, rank), rank, /*check=*/true);
+}
+
+bool Meeting::part(int64_t rank) {
+  int32_t collective = rankStates[rank].request.collective;
+  if (!wait(getGroup(collective, rank), rank, /*check=*/false))
+    return false;
+  rankStates[rank].place = 4 * int64_t(collective + 1) + After;
+  return true;
+}
+
+bool Meeting::finish(int64_t rank) {
+  rankStates[rank].place = AtTheEnd;
+  return wait(groups.back(), rank, /*check=*/false);
+}
+
+const Request &Meeting::getRequest(int64_t rank) const {
+  return rankStates[rank].request;
+}
+
+//===----------------------------------------------------------------------===//
+// Statistics
+//===----------------------------------------------------------------------===//
+
+void Meeting::count(int32_t collective, int64_t rank, int64_t bytes) {
+  CollectiveCount &mine = counts[rank * info.collectives.size() + collective];
+  ++mine.count;
+  mine.bytes += bytes;
+}
+
+std::vector<CollectiveCount> Meeting::getCounts() const {
+  size_t size = info.collectives.size();
+  // Every rank makes every call.
+  std::vector<CollectiveCount> sums(counts, counts + size);
+  for (size_t i = size; i < size * info.numRanks(); ++i)
+    sums[i % size].bytes += counts[i].bytes;
+  return sums;
+}

@@ -1,0 +1,107 @@
+//===- Meeting.h - Where the ranks of a run meet ----------------*- C++ -*-===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The ranks of a group meet twice in every collective: first each says what it
+// asks for and where its operand is, and all wait for the last one, which
+// checks that they ask for the same; then each computes its result from
+// everybody's operands; and they meet again before an operand may change. How
+// an operand is found and what is computed is a back end's business.
+//
+// All state lies in memory that the ranks see, of one process or shared by
+// several, and changes by atomic operations alone: a rank that is killed leaves
+// nothing locked. A rank that waits sleeps in the kernel, so any number of
+// ranks runs on any number of cores.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOERT_LIB_MEETING_H
+#define MOERT_LIB_MEETING_H
+
+#include "moert/Run.h"
+#include <atomic>
+
+namespace moert {
+
+/// What a rank brings to a collective. The back end gives `in` and `send`, the
+/// rows to each rank of an all-to-all, their meaning.
+struct Request {
+  int32_t collective = -1;
+  int32_t dtype = 0, reduction = 0;
+  /// Must be the same on all ranks.
+  std::array<int64_t, 3> extents{};
+  uint64_t in = 0, send = 0;
+};
+
+/// Ranks that differ on some axes alone, in order.
+struct Group {
+  std::vector<int64_t> ranks;
+  /// Where its state begins, in the order of the groups.
+  size_t index = 0, firstMember = 0;
+};
+
+class Meeting {
+public:
+  /// The memory that the ranks of `info` need to meet.
+  static size_t bytesFor(const ProgramInfo &info);
+
+  /// `memory` is zero at first, aligned for any type, and outlives this.
+  Meeting(const ProgramInfo &info, void *memory, double timeout);
+
+  /// The group of `rank` over the axes of `collective`.
+  const Group &getGroup(int32_t collective, int64_t rank) const;
+
+  /// Says what `rank` asks for and waits for its group. False if the run has
+  /// ended.
+  bool meet(int64_t rank, const Request &request);
+  /// Waits for the group again. False if the run has ended.
+  bool part(int64_t rank);
+  /// Waits for all ranks. False if the run has ended before.
+  bool finish(int64_t rank);
+  /// What another rank of the group asked for, between `meet` and `part`.
+  const Request &getRequest(int64_t rank) const;
+
+  /// Ends the run, unless it has ended; the first reason stays.
+  void end(RunReport::Outcome outcome, const std::string &error);
+  bool hasEnded() const;
+  /// Why, once all ranks have stopped.
+  void getReason(RunReport &report) const;
+  /// "in all_reduce #1 at 'x' (layer.mlir:5:10, backward)", "after" it, "before
+  /// its first collective", "at the end of the run".
+  std::string describePlace(int64_t rank) const;
+
+  /// Counts one call of this rank's group and what this rank sent.
+  void count(int32_t collective, int64_t rank, int64_t bytes);
+  std::vector<CollectiveCount> getCounts() const;
+
+private:
+  struct GroupState;
+  struct RankState;
+  struct Reason;
+
+  bool checkRequests(const Group &group);
+  bool wait(const Group &group, int64_t rank, bool check);
+  std::string describeAbsent(const Group &group, int64_t rank) const;
+
+  const ProgramInfo &info;
+  double timeout;
+  /// By axes and then by rank; the last one of `groups` has all ranks.
+  std::vector<Group> groups;
+  std::vector<size_t> axesOfCollective;
+  std::vector<std::vector<size_t>> groupOfRank;
+
+  size_t bytes = 0;
+  Reason *reason;
+  GroupState *groupStates;
+  RankState *rankStates;
+  /// How often each member has arrived at its group.
+  std::atomic<uint32_t> *arrivals;
+  /// By rank and collective.
+  CollectiveCount *counts;
+};
+
+} // namespace moert
+
+#endif // MOERT_LIB_MEETING_H
