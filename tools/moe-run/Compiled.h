@@ -7,21 +7,10 @@
 #ifndef MOE_TOOLS_MOE_RUN_COMPILED_H
 #define MOE_TOOLS_MOE_RUN_COMPILED_H
 
+#include "moert/Program.h"
 #include <cstdint>
 #include <optional>
 #include <string>
-
-/// Exit codes that scripts rely on.
-enum ExitCode {
-  Success = 0,
-  UsageError = 1,
-  Different = 2,
-  RuntimeFailure = 3,
-  TimedOut = 4,
-};
-
-/// Prints an error and its remedy, and returns `code`.
-int fail(ExitCode code, const std::string &message, const std::string &help);
 
 /// The flags that concern a compiled layer.
 struct CompiledOptions {
@@ -37,8 +26,8 @@ struct CompiledOptions {
   int64_t steps = 1;
 };
 
-/// Loads the layer and runs it with every rank a thread. Returns an exit code,
-/// having printed the error.
-int runCompiled(const CompiledOptions &options);
+/// Runs the layer with every rank a thread. Returns an exit code, having
+/// printed the error.
+int runCompiled(const moert::Program &program, const CompiledOptions &options);
 
 #endif // MOE_TOOLS_MOE_RUN_COMPILED_H
