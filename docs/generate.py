@@ -42,19 +42,22 @@ PAGES = {
         [
             ("moe/Dialect/SPMD/IR/SPMDInterfaces.td", ["-gen-op-interface-docs"]),
             ("moe/AutoDiff/AutoDiffInterfaces.td", ["-gen-op-interface-docs"]),
+            ("moe/Dialect/Runtime/IR/RuntimeInterfaces.td", ["-gen-op-interface-docs"]),
         ],
     ),
     "Passes.md": (
         "Passes",
         "`moe-opt --moe-check` runs, in this order: `spmd-infer-placements`,\n"
         "`moe-differentiate`, `spmd-infer-placements` on the backward part,\n"
-        "`spmd-verify-gradients`. `moe-compile` goes on with `spmd-localize`, linalg,\n"
-        "one-shot bufferization and `convert-moert-to-llvm`. The order stands in\n"
-        "`lib/Pipelines/Pipelines.cpp`.",
+        "`spmd-verify-gradients`. `moe-compile` goes on with\n"
+        "`spmd-defer-reductions`, `spmd-localize`, `moert-bucket-collectives`,\n"
+        "`moert-number-collectives`, linalg, one-shot bufferization and\n"
+        "`convert-moert-to-llvm`. The order stands in `lib/Pipelines/Pipelines.cpp`.",
         [
             ("moe/Dialect/SPMD/Transforms/Passes.td", ["-gen-pass-doc"]),
             ("moe/AutoDiff/Passes.td", ["-gen-pass-doc"]),
             ("moe/Conversion/Passes.td", ["-gen-pass-doc"]),
+            ("moe/Dialect/Runtime/Transforms/Passes.td", ["-gen-pass-doc"]),
         ],
     ),
 }

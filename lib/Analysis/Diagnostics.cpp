@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe/Analysis/PlacementAnalysis.h"
+#include "moe/Dialect/SPMD/IR/Locations.h"
 #include "llvm/ADT/STLExtras.h"
 #include <deque>
 
@@ -21,28 +22,22 @@ static int64_t axisSize(Value value, unsigned axis) {
   return mesh.getLeafAxes()[axis].getSize();
 }
 
-/// Part of the backward pass: differentiation fused its location.
-static bool isBackward(Operation *op) {
-  auto fused = dyn_cast<FusedLoc>(op->getLoc());
-  return fused &&
-         fused.getMetadata() == StringAttr::get(op->getContext(), "vjp");
-}
-
 /// What an operation is called; one that differentiation made says so, since
 /// its location is that of the forward operation.
 static std::string describe(Operation *op) {
   std::string name = ("'" + op->getName().getStringRef() + "'").str();
   if (auto site = op->getAttrOfType<StringAttr>("site"))
     name += " at '" + site.str() + "'";
-  return isBackward(op) ? name + " (backward)" : name;
+  return isBackward(op->getLoc()) ? name + " (backward)" : name;
 }
 
 /// What a false belief is about.
 static std::string subject(const Finding &finding) {
   if (auto site = finding.op->getAttrOfType<StringAttr>("site"))
-    return (isBackward(finding.op) ? "the gradient at '" : "the value at '") +
+    return (isBackward(finding.op->getLoc()) ? "the gradient at '"
+                                             : "the value at '") +
            site.str() + "'";
-  return isBackward(finding.op) ? "this gradient" : "this value";
+  return isBackward(finding.op->getLoc()) ? "this gradient" : "this value";
 }
 
 LogicalResult moe::spmd::emitRuleError(Operation *op, unsigned axis,
@@ -282,7 +277,8 @@ static void noteRepairs(InFlightDiagnostic &diag,
   if (reducible && holds(finding.op, finding.believed, /*moves=*/true)) {
     diag.attachNote(finding.op->getLoc())
         << (helped ? "help: or" : "help:") << " reduce it here ("
-        << (isBackward(finding.op) ? "`grad converts`" : "spmd.redistribute")
+        << (isBackward(finding.op->getLoc()) ? "`grad converts`"
+                                             : "spmd.redistribute")
         << "): "
         << (finding.believed.isReplicate() ? "an all-reduce"
                                            : "a reduce-scatter")
@@ -293,7 +289,7 @@ static void noteRepairs(InFlightDiagnostic &diag,
   if (reducer && holds(reducer, Placement::partial(), /*moves=*/false)) {
     diag.attachNote(reducer->getLoc())
         << "help: leave it partial over " << over << " here"
-        << (isBackward(reducer) ? " (`grad claims`)" : "")
+        << (isBackward(reducer->getLoc()) ? " (`grad claims`)" : "")
         << ", so that it is reduced once, with the sum";
     helped = true;
   }
@@ -306,7 +302,8 @@ static void noteRepairs(InFlightDiagnostic &diag,
       holds(finding.op, finding.believed, /*moves=*/true)) {
     diag.attachNote(finding.op->getLoc())
         << "help: convert it here ("
-        << (isBackward(finding.op) ? "`grad converts`" : "spmd.redistribute")
+        << (isBackward(finding.op->getLoc()) ? "`grad converts`"
+                                             : "spmd.redistribute")
         << "): " << describeConversion(finding.truth, finding.believed)
         << " over " << over;
     helped = true;
@@ -316,8 +313,8 @@ static void noteRepairs(InFlightDiagnostic &diag,
     diag.attachNote(origin.mix->getLoc())
         << "help: convert the replicated term to partial<sum> over " << over
         << " before it is added here ("
-        << (isBackward(origin.mix) ? "`grad converts` on its use"
-                                   : "spmd.redistribute")
+        << (isBackward(origin.mix->getLoc()) ? "`grad converts` on its use"
+                                             : "spmd.redistribute")
         << ")";
     helped = true;
   }

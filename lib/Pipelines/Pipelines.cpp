@@ -35,6 +35,7 @@
 #include "moe/Conversion/Passes.h"
 #include "moe/Dialect/MoE/IR/MoE.h"
 #include "moe/Dialect/Runtime/IR/Runtime.h"
+#include "moe/Dialect/Runtime/Transforms/Passes.h"
 #include "moe/Dialect/SPMD/Transforms/Passes.h"
 
 using namespace mlir;
@@ -77,10 +78,11 @@ void moe::buildMoELocalizePipeline(OpPassManager &pm) {
   pm.addPass(createLocalize());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  pm.addNestedPass<func::FuncOp>(rt::createBucketCollectives());
+  pm.addNestedPass<func::FuncOp>(rt::createNumberCollectives());
 }
 
-void moe::buildMoECompileCPUPipeline(OpPassManager &pm) {
-  buildMoELocalizePipeline(pm);
+void moe::buildMoELowerCPUPipeline(OpPassManager &pm) {
   pm.addNestedPass<func::FuncOp>(createEinsumToLinalg());
   pm.addNestedPass<func::FuncOp>(createLinalgElementwiseOpFusionPass());
   pm.addPass(createCSEPass());
@@ -106,11 +108,15 @@ void moe::buildMoECompileCPUPipeline(OpPassManager &pm) {
 void moe::registerMoEPassesAndPipelines() {
   registerAutoDiffPasses();
   registerConversionPasses();
+  rt::registerRuntimePasses();
   spmd::registerSPMDPasses();
   PassPipelineRegistration<>(
       "moe-check", "infer placements, differentiate, verify every gradient",
       [](OpPassManager &pm) { buildMoECheckPipeline(pm); });
   PassPipelineRegistration<>("moe-compile-cpu",
                              "from a verified function to the LLVM dialect",
-                             buildMoECompileCPUPipeline);
+                             [](OpPassManager &pm) {
+                               buildMoELocalizePipeline(pm);
+                               buildMoELowerCPUPipeline(pm);
+                             });
 }

@@ -111,10 +111,9 @@ int main(int argc, char **argv) {
   if (!noVerify)
     moe::buildMoEDeferPipeline(check, policy);
   mlir::PassManager lower(&context);
-  if (emitKind == "mlir")
-    moe::buildMoELocalizePipeline(lower);
-  else
-    moe::buildMoECompileCPUPipeline(lower);
+  moe::buildMoELocalizePipeline(lower);
+  if (emitKind != "mlir")
+    moe::buildMoELowerCPUPipeline(lower);
   if (mlir::failed(check.run(*module)) || mlir::failed(lower.run(*module)))
     return 1;
   if (emitKind == "mlir")

@@ -25,12 +25,12 @@ void buildMoECheckPipeline(mlir::OpPassManager &pm, bool verify = true);
 void buildMoEDeferPipeline(mlir::OpPassManager &pm, llvm::StringRef policy);
 
 /// From a joint function, inferred and verified, to one rank's program over
-/// local tensors.
+/// local tensors, its collectives in their final order.
 void buildMoELocalizePipeline(mlir::OpPassManager &pm);
 
-/// The same, and on to the LLVM dialect, for the CPU. Needs
+/// From there to the LLVM dialect, for the CPU. Needs
 /// `registerCompilerDialects`.
-void buildMoECompileCPUPipeline(mlir::OpPassManager &pm);
+void buildMoELowerCPUPipeline(mlir::OpPassManager &pm);
 
 /// Dialects and interfaces that the compiling pipelines use.
 void registerCompilerDialects(mlir::DialectRegistry &registry);

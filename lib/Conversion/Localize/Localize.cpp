@@ -63,6 +63,10 @@ private:
   DenseI32ArrayAttr axesOf(unsigned axis) const {
     return local.builder.getDenseI32ArrayAttr(static_cast<int32_t>(axis));
   }
+  /// What the value is part of now.
+  ArrayAttr globalTypes() const {
+    return local.builder.getTypeArrayAttr(Type(type));
+  }
   IntegerAttr attrOf(ReductionKind kind) const {
     return local.builder.getI32IntegerAttr(static_cast<int32_t>(kind));
   }
@@ -118,7 +122,7 @@ FailureOr<Value> Redistribution::gather(unsigned axis, unsigned dim) {
   return rt::AllGatherOp::create(
              local.builder, local.loc, TypeRange{init.getType()}, local.rank,
              ValueRange{value}, ValueRange{init}, axesOf(axis), getSite(),
-             IntegerAttr(), local.builder.getI64IntegerAttr(dim))
+             IntegerAttr(), globalTypes(), local.builder.getI64IntegerAttr(dim))
       .getResult(0);
 }
 
@@ -127,7 +131,7 @@ Value Redistribution::reduce(unsigned axis, ReductionKind kind) {
   return rt::AllReduceOp::create(
              local.builder, local.loc, TypeRange{init.getType()}, local.rank,
              ValueRange{value}, ValueRange{init}, axesOf(axis), getSite(),
-             IntegerAttr(), attrOf(kind))
+             IntegerAttr(), globalTypes(), attrOf(kind))
       .getResult(0);
 }
 
@@ -141,7 +145,8 @@ Value Redistribution::reduceScatter(unsigned axis, ReductionKind kind,
   return rt::ReduceScatterOp::create(
              local.builder, local.loc, TypeRange{init.getType()}, local.rank,
              ValueRange{value}, ValueRange{init}, axesOf(axis), getSite(),
-             IntegerAttr(), local.builder.getI64IntegerAttr(dim), attrOf(kind))
+             IntegerAttr(), globalTypes(), local.builder.getI64IntegerAttr(dim),
+             attrOf(kind))
       .getResult(0);
 }
 
@@ -301,13 +306,20 @@ struct AllReducePattern : OpConversionPattern<spmd::AllReduceOp> {
     for (Attribute name : op.getAxes())
       for (unsigned leaf :
            type.getMesh().getLeavesOf(cast<StringAttr>(name).getValue()))
-        axes.push_back(leaf);
+        if (type.getMesh().getLeafAxes()[leaf].getSize() > 1)
+          axes.push_back(leaf);
+    if (axes.empty()) {
+      rewriter.replaceOp(op, adaptor.getInput());
+      return success();
+    }
+    llvm::sort(axes);
     Value init =
         local.empty(local.shape(adaptor.getInput()), type.getElementType());
     rewriter.replaceOpWithNewOp<rt::AllReduceOp>(
         op, TypeRange{init.getType()}, local.rank,
         ValueRange{adaptor.getInput()}, ValueRange{init},
         rewriter.getDenseI32ArrayAttr(axes), op.getSiteAttr(), IntegerAttr(),
+        rewriter.getTypeArrayAttr(op.getInput().getType()),
         rewriter.getI32IntegerAttr(0));
     return success();
   }

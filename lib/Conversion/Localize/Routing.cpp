@@ -191,6 +191,14 @@ struct RowTables {
 
 } // namespace
 
+/// Dimension 0 is cut over `axis`.
+static SmallVector<spmd::Placement> cutOver(spmd::MeshAttr mesh, int32_t axis) {
+  SmallVector<spmd::Placement> placements(mesh.getLeafAxes().size(),
+                                          spmd::Placement::replicate());
+  placements[axis] = spmd::Placement::shard(0);
+  return placements;
+}
+
 static FailureOr<RowTables> buildTables(LocalBuilder &local, Operation *op,
                                         spmd::PlacedTensorType type,
                                         Value experts, int64_t numExperts) {
@@ -227,12 +235,15 @@ static FailureOr<RowTables> buildTables(LocalBuilder &local, Operation *op,
       ArrayRef<ReassociationIndices>{{0, 1}});
   Value everybody = local.empty(
       {b.getIndexAttr(ranks), b.getIndexAttr(numExperts)}, b.getI32Type());
-  everybody =
-      rt::AllGatherOp::create(
-          b, loc, TypeRange{everybody.getType()}, local.rank, ValueRange{mine},
-          ValueRange{everybody}, b.getDenseI32ArrayAttr(axes), StringAttr(),
-          IntegerAttr(), b.getI64IntegerAttr(0))
-          .getResult(0);
+  auto allCounts = spmd::PlacedTensorType::get(
+      {ranks, numExperts}, b.getI32Type(), type.getMesh(),
+      cutOver(type.getMesh(), tables.axis));
+  everybody = rt::AllGatherOp::create(
+                  b, loc, TypeRange{everybody.getType()}, local.rank,
+                  ValueRange{mine}, ValueRange{everybody},
+                  b.getDenseI32ArrayAttr(axes), StringAttr(), IntegerAttr(),
+                  b.getTypeArrayAttr(Type(allCounts)), b.getI64IntegerAttr(0))
+                  .getResult(0);
   auto axis = b.getI32IntegerAttr(tables.axis);
   Value received = rt::CountReceivedOp::create(b, loc, b.getIndexType(),
                                                local.rank, everybody, axis);
@@ -265,9 +276,10 @@ static Value reorder(LocalBuilder &local, Value rows, Value table) {
   });
 }
 
-/// Sends rows to where they belong.
+/// Sends rows to where they belong; they are parts of `type`.
 static Value exchange(LocalBuilder &local, Value rows, Value send,
-                      Value receive, OpFoldResult numRows, int32_t axis) {
+                      Value receive, OpFoldResult numRows, int32_t axis,
+                      Type type) {
   OpBuilder &b = local.builder;
   SmallVector<OpFoldResult> shape = local.shape(rows);
   shape[0] = numRows;
@@ -275,7 +287,8 @@ static Value exchange(LocalBuilder &local, Value rows, Value send,
   return rt::AllToAllOp::create(b, local.loc, TypeRange{init.getType()},
                                 local.rank, ValueRange{rows, send, receive},
                                 ValueRange{init}, b.getDenseI32ArrayAttr(axis),
-                                StringAttr(), IntegerAttr())
+                                StringAttr(), IntegerAttr(),
+                                b.getTypeArrayAttr(type))
       .getResult(0);
 }
 
@@ -313,8 +326,12 @@ struct ToRowsPattern : OpConversionPattern<OpT> {
           return extractAt(b, loc, input, {token, column});
         });
     if (tables->axis >= 0) {
-      rows = exchange(local, rows, tables->send, tables->receive,
-                      local.dim(tables->arrival, 0), tables->axis);
+      // Not yet with the experts, but still with the tokens.
+      auto type = cast<spmd::PlacedTensorType>(op.getType());
+      rows =
+          exchange(local, rows, tables->send, tables->receive,
+                   local.dim(tables->arrival, 0), tables->axis,
+                   type.withPlacements(cutOver(type.getMesh(), tables->axis)));
       rows = reorder(local, rows, tables->arrival);
     }
     rewriter.replaceOp(op, rows);
@@ -341,7 +358,8 @@ struct FromRowsPattern : OpConversionPattern<OpT> {
     if (tables->axis >= 0) {
       rows = reorder(local, rows, tables->departure);
       rows = exchange(local, rows, tables->receive, tables->send,
-                      local.dim(tables->order, 0), tables->axis);
+                      local.dim(tables->order, 0), tables->axis,
+                      op.getInput().getType());
     }
     Value experts = adaptor.getExperts();
     OpFoldResult numTokens = local.dim(experts, 0), k = local.dim(experts, 1);

@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "ProgramDescription.h"
+#include "moe/Dialect/SPMD/IR/Locations.h"
 #include "moe/Dialect/SPMD/IR/SPMD.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -34,26 +35,10 @@ static json::Value describeValue(DictionaryAttr value) {
                       {"placements", std::move(placements)}};
 }
 
-/// The first place in a file, and whether differentiation made it.
-static void describeLocation(Location loc, json::Object &object) {
-  std::string place;
-  bool backward = false;
-  loc->walk([&](Location part) {
-    if (auto fused = dyn_cast<FusedLoc>(part))
-      if (auto metadata = dyn_cast_or_null<StringAttr>(fused.getMetadata()))
-        backward |= metadata.getValue() == "vjp";
-    if (auto file = dyn_cast<FileLineColLoc>(part); file && place.empty())
-      place = llvm::formatv("{0}:{1}:{2}", file.getFilename().getValue(),
-                            file.getLine(), file.getColumn());
-    return WalkResult::advance();
-  });
-  object["location"] = place;
-  object["phase"] = backward ? "backward" : "forward";
-}
-
-std::string moe::describeProgram(func::FuncOp function,
-                                 ArrayRef<Operation *> collectives,
-                                 StringRef target) {
+std::string
+moe::describeProgram(func::FuncOp function,
+                     ArrayRef<rt::CollectiveOpInterface> collectives,
+                     StringRef target) {
   auto values = function->getAttrOfType<DictionaryAttr>("moert.values");
   json::Object program{
       {"abi", 1}, {"target", target}, {"function", function.getName()}};
@@ -74,15 +59,14 @@ std::string moe::describeProgram(func::FuncOp function,
                                 {"size", axis.getSize()}});
   program["mesh"] = std::move(mesh);
   json::Array list;
-  for (Operation *op : collectives) {
+  for (rt::CollectiveOpInterface op : collectives) {
     json::Object object{
         {"kind", op->getName().stripDialect()},
-        {"axes",
-         json::Array(
-             op->getAttrOfType<DenseI32ArrayAttr>("axes").asArrayRef())}};
-    if (auto site = op->getAttrOfType<StringAttr>("site"))
+        {"axes", json::Array(op.getAxesAttr().asArrayRef())},
+        {"location", getPlace(op.getLoc())},
+        {"phase", isBackward(op.getLoc()) ? "backward" : "forward"}};
+    if (StringAttr site = op.getSiteAttr())
       object["site"] = site.getValue();
-    describeLocation(op->getLoc(), object);
     list.push_back(std::move(object));
   }
   program["collectives"] = std::move(list);

@@ -8,15 +8,17 @@
 #define MOE_LIB_CONVERSION_RUNTIMETOLLVM_PROGRAMDESCRIPTION_H
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "moe/Dialect/Runtime/IR/Runtime.h"
 #include <string>
 
 namespace moe {
 
 /// The JSON of runtime/include/moert/moert.h for a localized function and its
 /// collectives, in order.
-std::string describeProgram(mlir::func::FuncOp function,
-                            llvm::ArrayRef<mlir::Operation *> collectives,
-                            llvm::StringRef target);
+std::string
+describeProgram(mlir::func::FuncOp function,
+                llvm::ArrayRef<rt::CollectiveOpInterface> collectives,
+                llvm::StringRef target);
 
 } // namespace moe
 

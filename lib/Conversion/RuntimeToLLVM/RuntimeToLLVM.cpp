@@ -105,7 +105,7 @@ struct RuntimeToLLVMPass : ::moe::impl::RuntimeToLLVMBase<RuntimeToLLVMPass> {
   void runOnOperation() override;
 
 private:
-  void lower(Operation *op, int32_t collective);
+  void lower(Operation *op);
   void emitMain(func::FuncOp function);
   void emitDescription(StringRef text);
 };
@@ -113,8 +113,11 @@ private:
 } // namespace
 
 /// Each operation is one call; what it passes is what moert.h says.
-void RuntimeToLLVMPass::lower(Operation *op, int32_t number) {
+void RuntimeToLLVMPass::lower(Operation *op) {
   CallBuilder c(getOperation(), op);
+  int64_t number = 0;
+  if (auto collective = dyn_cast<rt::CollectiveOpInterface>(op))
+    number = collective.getCollectiveAttr().getInt();
   // Dimensions before, at and after `dim`.
   auto extents = [&](Value whole, int64_t dim, SmallVector<Value> &operands) {
     operands.append({c.product(whole, 0, dim), c.dim(whole, dim),
@@ -311,14 +314,22 @@ void RuntimeToLLVMPass::runOnOperation() {
                              copy.getTarget());
     copy.erase();
   }
-  SmallVector<Operation *> collectives;
+  SmallVector<rt::CollectiveOpInterface> collectives;
   for (Operation *op : ops)
-    if (op->hasAttr("axes"))
-      collectives.push_back(op);
+    if (auto collective = dyn_cast<rt::CollectiveOpInterface>(op)) {
+      IntegerAttr number = collective.getCollectiveAttr();
+      if (!number || number.getInt() != int64_t(collectives.size())) {
+        op->emitError("its number must be ")
+            << collectives.size()
+            << ", its place among all collectives; help: run "
+               "moert-number-collectives before";
+        return signalPassFailure();
+      }
+      collectives.push_back(collective);
+    }
   emitDescription(describeProgram(function, collectives, target));
-  int32_t number = 0;
   for (Operation *op : ops)
-    lower(op, op->hasAttr("axes") ? number++ : 0);
+    lower(op);
   emitMain(function);
   function->removeAttr("moert.values");
   function.setPrivate();

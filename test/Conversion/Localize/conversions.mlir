@@ -13,7 +13,7 @@
 func.func @all_reduce(%a: !P {spmd.name = "a"}) -> (!R {spmd.name = "y"}) {
   // CHECK: %[[A:.*]] = bufferization.to_tensor %[[IN]] restrict
   // CHECK: %[[R:.*]] = moert.all_reduce %[[RANK]] ins(%[[A]] : tensor<8x6xf32>)
-  // CHECK-SAME: {axes = array<i32: 1>, reduction = 0 : i32, site = "here"}
+  // CHECK-SAME: {axes = array<i32: 1>, global_types = [!spmd.tensor<8x6xf32, #mesh, tp: partial<sum>>], reduction = 0 : i32, site = "here"}
   // CHECK: bufferization.materialize_in_destination %[[R]] in restrict writable %[[OUT]]
   // CHECK-NEXT: return
   %0 = spmd.redistribute %a at "here" : !P -> !R

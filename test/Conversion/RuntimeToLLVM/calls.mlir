@@ -15,11 +15,11 @@ func.func @f(%rank: !llvm.ptr, %x: memref<4x6xf32>, %y: memref<8x6xf32>)
   // CHECK: %[[NUMBER:.*]] = llvm.mlir.constant(0 : i32)
   // CHECK: call @moert_all_reduce(%arg0, %[[NUMBER]]
   moert.all_reduce %rank ins(%x : memref<4x6xf32>) outs(%x : memref<4x6xf32>)
-      {axes = array<i32: 0>, reduction = 0 : i32, site = "here"}
+      {axes = array<i32: 0>, collective = 0 : i32, reduction = 0 : i32, site = "here"}
   // CHECK: %[[NEXT:.*]] = llvm.mlir.constant(1 : i32)
   // CHECK: call @moert_all_gather(%arg0, %[[NEXT]]
   moert.all_gather %rank ins(%x : memref<4x6xf32>) outs(%y : memref<8x6xf32>)
-      {axes = array<i32: 0>, dim = 0 : i64}
+      {axes = array<i32: 0>, collective = 1 : i32, dim = 0 : i64}
   return
 }
 

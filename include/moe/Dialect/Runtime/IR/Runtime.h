@@ -17,10 +17,27 @@
 
 #include "moe/Dialect/Runtime/IR/RuntimeDialect.h.inc"
 
+namespace moe::rt::detail {
+mlir::LogicalResult verifyCollective(mlir::Operation *op);
+} // namespace moe::rt::detail
+
+#include "moe/Dialect/Runtime/IR/RuntimeInterfaces.h.inc"
+
 #define GET_OP_CLASSES
 #include "moe/Dialect/Runtime/IR/RuntimeOps.h.inc"
 
 namespace moe::rt {
+
+/// How much one rank sends in a collective.
+struct BytesSent {
+  int64_t bytes = 0;
+  /// Routing decides, and `bytes` is the most there can be.
+  bool isBound = false;
+};
+
+/// What rank `rank` of the mesh sends, by ring algorithms. Nothing where the
+/// operation does not say what its operands are parts of.
+std::optional<BytesSent> getBytesSent(CollectiveOpInterface op, int64_t rank);
 
 /// Lets one-shot bufferization see the dialect's operations.
 void registerBufferizableOpInterfaceModels(mlir::DialectRegistry &registry);

@@ -11,6 +11,7 @@ include "mlir/Dialect/LLVMIR/LLVMOpBase.td"
 include "mlir/IR/OpBase.td"
 include "mlir/Interfaces/DestinationStyleOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
+include "moe/Dialect/Runtime/IR/RuntimeInterfaces.td"
 
 def MoERT_Dialect : Dialect {
   let name = "moert";
@@ -49,11 +50,16 @@ class MoERT_DestinationOp<string mnemonic, list<Trait> traits = []>
   }];
 }
 
-/// A collective over the groups of ranks that differ on `axes` alone.
-class MoERT_CollectiveOp<string mnemonic>
-    : MoERT_DestinationOp<mnemonic> {
+/// A collective over the groups of ranks that differ on `axes` alone. `site` is
+/// the name that the program's author gave the place, `collective` the number in
+/// the order of all collectives, `global_types` what the operands are parts of.
+class MoERT_CollectiveOp<string mnemonic, list<string> methods = []>
+    : MoERT_DestinationOp<mnemonic, [
+        DeclareOpInterfaceMethods<MoERT_CollectiveOpInterface,
+                                  ["getRingBytes"] # methods>]> {
   dag collectiveArguments = (ins DenseI32ArrayAttr:$axes,
-      OptionalAttr<StrAttr>:$site, OptionalAttr<I32Attr>:$collective);
+      OptionalAttr<StrAttr>:$site, OptionalAttr<I32Attr>:$collective,
+      OptionalAttr<TypeArrayAttr>:$global_types);
 }
 
 def MoERT_AxisIndexOp : MoERT_Op<"axis_index", [Pure]> {
@@ -119,7 +125,8 @@ def MoERT_ReduceScatterOp : MoERT_CollectiveOp<"reduce_scatter"> {
                        (ins I64Attr:$dim, I32Attr:$reduction));
 }
 
-def MoERT_AllToAllOp : MoERT_CollectiveOp<"all_to_all"> {
+def MoERT_AllToAllOp
+    : MoERT_CollectiveOp<"all_to_all", ["dependsOnRouting"]> {
   let summary = "rows to the ranks they belong to";
   let description = [{
     Inputs: the rows, how many of them go to each rank of the group, and how many

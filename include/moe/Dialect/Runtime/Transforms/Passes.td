@@ -1,0 +1,62 @@
+//===- Passes.td - Collectives of one rank's program -------*- tablegen -*-===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_DIALECT_RUNTIME_TRANSFORMS_PASSES_TD
+#define MOE_DIALECT_RUNTIME_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def BucketCollectives
+    : Pass<"moert-bucket-collectives", "::mlir::func::FuncOp"> {
+  let summary = "make one all-reduce of several small ones";
+  let description = [{
+    A small all-reduce costs the meeting of the ranks, not the bytes. Those that
+    do not depend on each other and agree in axes, element type, kind of reduction
+    and phase (forward or backward) become one on a flat buffer, in the order of
+    the program, while the buffer has at most `max-bytes` bytes. It stands where
+    the last of them stood; what uses an earlier one moves behind it.
+
+    The pass works on local tensors, after `spmd-localize`: only there it is known
+    which conversions are collectives and how large they are. It moves no
+    reduction across a claim: which values are reduced does not change, only when.
+    Every element is still the sum of the same terms in the order of ranks.
+
+    A large buffer delays its first members and what waits for them. By default
+    only what fits into a page is put together, so that the gradient of a layer's
+    input, which the layer before waits for, is reduced alone.
+
+    An all-reduce whose size is not known before the program runs stays alone.
+
+    Input:
+    ```mlir
+    %a = moert.all_reduce %rank ins(%x : tensor<8xf32>) ...
+    %b = moert.all_reduce %rank ins(%y : tensor<2x3xf32>) ...
+    ```
+    Output, besides the copies:
+    ```mlir
+    %ab = moert.all_reduce %rank ins(%xy : tensor<14xf32>) ...
+    ```
+  }];
+  let dependentDialects = ["::mlir::tensor::TensorDialect"];
+  let options = [
+    Option<"maxBytes", "max-bytes", "int64_t", "4096",
+           "Most bytes of a flat buffer; 0 leaves every all-reduce alone">
+  ];
+}
+
+def NumberCollectives
+    : Pass<"moert-number-collectives", "::mlir::func::FuncOp"> {
+  let summary = "give every collective its place in the order";
+  let description = [{
+    Numbers the collectives of a function from 0 in the order of the program. All
+    ranks run the same program, so the number names the same collective on every
+    rank: in reports, in the runtime's errors, and where ranks check that they
+    meet in the same one. No later pass may change the order;
+    `convert-moert-to-llvm` refuses it.
+  }];
+}
+
+#endif // MOE_DIALECT_RUNTIME_TRANSFORMS_PASSES_TD
