@@ -6,18 +6,17 @@
 
 #include "moert/SafeTensors.h"
 
+#include "Descriptor.h"
 #include "TensorChecks.h"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <cstring>
 #include <limits>
 #include <set>
-#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
@@ -40,66 +39,20 @@ static std::string tensorName(std::string_view name) {
   return "tensor " + quote(name);
 }
 
-static std::string systemError(int code) {
-  return std::generic_category().message(code);
-}
-
 //===----------------------------------------------------------------------===//
-// Files
+// The reader
 //===----------------------------------------------------------------------===//
-
-namespace {
-/// Owns a file descriptor.
-class File {
-public:
-  explicit File(int descriptor) : descriptor(descriptor) {}
-  File(const File &) = delete;
-  File &operator=(const File &) = delete;
-  ~File() {
-    if (descriptor >= 0)
-      ::close(descriptor);
-  }
-
-  int get() const { return descriptor; }
-  bool isOpen() const { return descriptor >= 0; }
-
-  /// Closes the file and returns whether that worked: some file systems report
-  /// a full disk only here.
-  bool close() { return ::close(std::exchange(descriptor, -1)) == 0; }
-
-private:
-  int descriptor;
-};
-
-/// Removes a file at the end of its scope unless told that it has been moved.
-class TemporaryName {
-public:
-  explicit TemporaryName(std::string path) : path(std::move(path)) {}
-  TemporaryName(const TemporaryName &) = delete;
-  TemporaryName &operator=(const TemporaryName &) = delete;
-  ~TemporaryName() {
-    if (!moved)
-      ::unlink(path.c_str());
-  }
-
-  const char *get() const { return path.c_str(); }
-  void setMoved() { moved = true; }
-
-private:
-  std::string path;
-  bool moved = false;
-};
-} // namespace
 
 /// Fills `size` bytes from the file at `offset`.
-static void readAt(const File &file, void *to, size_t size, uint64_t offset) {
+static void readAt(const Descriptor &file, void *to, size_t size,
+                   uint64_t offset) {
   char *position = static_cast<char *>(to);
   while (size > 0) {
     ssize_t got = ::pread(file.get(), position, size, offset);
     if (got < 0 && errno == EINTR)
       continue;
     if (got < 0)
-      throw FormatError("reading failed: " + systemError(errno) +
+      throw FormatError("reading failed: " + describeSystemError(errno) +
                         "; check the disk");
     if (got == 0)
       throw FormatError("the file became shorter while it was read; do not "
@@ -109,24 +62,6 @@ static void readAt(const File &file, void *to, size_t size, uint64_t offset) {
     offset += got;
   }
 }
-
-static void writeAll(const File &file, const void *from, size_t size) {
-  const char *position = static_cast<const char *>(from);
-  while (size > 0) {
-    ssize_t put = ::write(file.get(), position, size);
-    if (put < 0 && errno == EINTR)
-      continue;
-    if (put < 0)
-      throw FormatError("writing failed: " + systemError(errno) +
-                        "; check the space left on the disk");
-    position += put;
-    size -= put;
-  }
-}
-
-//===----------------------------------------------------------------------===//
-// The reader
-//===----------------------------------------------------------------------===//
 
 namespace {
 /// What the header says of one tensor; offsets count from the end of the
@@ -303,13 +238,13 @@ static void checkLayout(std::vector<Entry> &entries, uint64_t dataBytes) {
 
 static TensorMap read(const std::string &path) {
   // O_NONBLOCK: opening a named pipe must not wait for a writer.
-  File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file.isOpen())
-    throw FormatError("cannot open it: " + systemError(errno) +
+    throw FormatError("cannot open it: " + describeSystemError(errno) +
                       "; check the path and its permissions");
   struct stat status;
   if (::fstat(file.get(), &status) != 0)
-    throw FormatError("cannot examine it: " + systemError(errno) +
+    throw FormatError("cannot examine it: " + describeSystemError(errno) +
                       "; check the disk");
   if (!S_ISREG(status.st_mode))
     throw FormatError("it is not a regular file; name a safetensors file");
@@ -371,29 +306,7 @@ bool moert::readSafeTensors(const std::string &path, TensorMap &out,
 // The writer
 //===----------------------------------------------------------------------===//
 
-/// Returns the directory part of `path`, with its slash, or "" if there is
-/// none.
-static std::string directoryOf(const std::string &path) {
-  size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash + 1);
-}
-
-/// Creates a new file in `directory` and stores its name in `path`. O_EXCL and
-/// not mkstemp, whose files only their owner may read.
-static int createTemporary(const std::string &directory, std::string &path) {
-  static std::atomic<unsigned> counter{0};
-  int descriptor;
-  do {
-    path = directory + ".moert-" + std::to_string(::getpid()) + "-" +
-           std::to_string(counter++) + ".tmp";
-    descriptor =
-        ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  } while (descriptor < 0 && (errno == EEXIST || errno == EINTR));
-  return descriptor;
-}
-
-/// Returns the length field and the header for tensors stored in the order of
-/// `order`.
+/// The length field and the header for tensors stored in this order.
 static std::string
 makeHeader(const std::vector<const TensorMap::value_type *> &order) {
   Json json = Json::object();
@@ -421,7 +334,8 @@ makeHeader(const std::vector<const TensorMap::value_type *> &order) {
   return result + text;
 }
 
-static void write(const std::string &path, const TensorMap &tensors) {
+std::string moert::layOutSafeTensors(const TensorMap &tensors,
+                                     std::vector<const Tensor *> &data) {
   std::vector<const TensorMap::value_type *> order;
   for (const TensorMap::value_type &item : tensors) {
     if (item.first == metadataKey)
@@ -435,42 +349,11 @@ static void write(const std::string &path, const TensorMap &tensors) {
     size_t sizeB = dtypeSize(b->second.dtype);
     return sizeA != sizeB ? sizeA > sizeB : a->first < b->first;
   });
-  std::string header;
+  for (const TensorMap::value_type *item : order)
+    data.push_back(&item->second);
   try {
-    header = makeHeader(order);
+    return makeHeader(order);
   } catch (const Json::exception &) {
     throw FormatError("the name of a tensor is not UTF-8; rename it");
   }
-
-  std::string directory = directoryOf(path);
-  std::string temporary;
-  File file(createTemporary(directory, temporary));
-  if (!file.isOpen())
-    throw FormatError(
-        "cannot create a file in its directory: " + systemError(errno) +
-        "; check that the directory exists and is writable");
-  TemporaryName name(std::move(temporary));
-  writeAll(file, header.data(), header.size());
-  for (const TensorMap::value_type *item : order)
-    writeAll(file, item->second.data.data(), item->second.data.size());
-  if (::fsync(file.get()) != 0 || !file.close())
-    throw FormatError("writing failed: " + systemError(errno) +
-                      "; check the space left on the disk");
-  if (::rename(name.get(), path.c_str()) != 0)
-    throw FormatError(
-        "cannot put the new file in place: " + systemError(errno) +
-        "; check that the path is not a directory");
-  name.setMoved();
-
-  // The file is complete and in place; syncing the directory only makes the
-  // new name survive a power cut, and not every file system can.
-  File parent(::open(directory.empty() ? "." : directory.c_str(),
-                     O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (parent.isOpen())
-    (void)::fsync(parent.get());
-}
-
-bool moert::writeSafeTensors(const std::string &path, const TensorMap &tensors,
-                             std::string &error) {
-  return guarded(path + ": ", error, [&] { write(path, tensors); });
 }

@@ -43,6 +43,11 @@ uint64_t byteCount(const std::string &subject, const std::string &dtype,
 /// type and shape demand.
 void checkSize(const std::string &subject, const Tensor &tensor);
 
+/// Returns the length field and the header of a file of these tensors; `data`
+/// gets the order in which their data follows. Throws FormatError.
+std::string layOutSafeTensors(const TensorMap &tensors,
+                              std::vector<const Tensor *> &data);
+
 /// Runs `body` and turns whatever it throws into `error`, which starts with
 /// `prefix`. This is the border that no exception crosses.
 template <typename Body>

@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Results.h"
+#include "moert/OutputFiles.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include <cmath>
@@ -225,19 +226,17 @@ int writeOutputs(const Options &options, const RunResults &results) {
     return fail(RuntimeFailure,
                 "cannot make the directory '" + dir + "': " + failure.message(),
                 "choose another directory with --outputs");
-  std::vector<std::string> written;
+  moert::OutputFiles output;
+  bool written = true;
   for (const auto &[name, tensors] : files) {
     llvm::SmallString<128> path(dir);
     llvm::sys::path::append(path, name);
-    if (!moert::writeSafeTensors(std::string(path), tensors, error)) {
-      for (const std::string &earlier : written)
-        (void)llvm::sys::fs::remove(earlier);
-      return fail(RuntimeFailure, error,
-                  "no output of this run was kept; choose another directory "
-                  "with --outputs");
-    }
-    written.emplace_back(path);
+    written = written && output.add(std::string(path), tensors, error);
   }
+  if (!written || !output.commit(error))
+    return fail(RuntimeFailure, error,
+                "no output of this run was kept; choose another directory "
+                "with --outputs");
   return code;
 }
 

@@ -6,6 +6,7 @@
 
 #include "Results.h"
 #include "Errors.h"
+#include "moert/OutputFiles.h"
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -80,29 +81,25 @@ int writeOutputs(const CompiledOptions &options, const ProgramInfo &info,
                 "cannot make the directory '" + *options.outputs +
                     "': " + (code ? code.message() : "it is a file"),
                 "choose another directory with --outputs");
-  std::vector<std::string> written;
-  auto write = [&](const std::string &name, const TensorMap &tensors) {
-    std::string path = (fs::path(*options.outputs) / name).string(), error;
-    if (writeSafeTensors(path, tensors, error)) {
-      written.push_back(path);
-      return true;
-    }
-    for (const std::string &earlier : written)
-      fs::remove(earlier, code);
-    fail(RuntimeFailure, error,
-         "no output of this run was kept; choose another directory");
-    return false;
+  OutputFiles files;
+  std::string error;
+  auto add = [&](const std::string &name, const TensorMap &tensors) {
+    return files.add((fs::path(*options.outputs) / name).string(), tensors,
+                     error);
   };
-  for (size_t rank = 0; rank < results.size(); ++rank) {
+  bool added = true;
+  for (size_t rank = 0; rank < results.size() && added; ++rank) {
     TensorMap tensors;
     for (size_t i = 0; i < info.results.size(); ++i)
       tensors[info.results[i].name] = results[rank][i];
-    if (!write("rank" + std::to_string(rank) + ".safetensors", tensors))
-      return RuntimeFailure;
+    added = add("rank" + std::to_string(rank) + ".safetensors", tensors);
   }
-  if (globals && !write("global.safetensors", *globals))
-    return RuntimeFailure;
-  return Success;
+  if (added && (!globals || add("global.safetensors", *globals)) &&
+      files.commit(error))
+    return Success;
+  return fail(RuntimeFailure, error,
+              "no output of this run was kept; choose another directory with "
+              "--outputs");
 }
 
 int compare(const CompiledOptions &options, const ProgramInfo &info,
