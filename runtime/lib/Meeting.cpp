@@ -15,10 +15,13 @@
 
 using namespace moert;
 
-/// Why the run has ended.
-struct Meeting::Reason {
+struct Meeting::RunState {
+  /// How many ranks have stopped; changes too when the run ends.
+  std::atomic<uint32_t> events;
+  std::atomic<uint32_t> stopped;
+  /// Whether there is a reason why the run has ended.
   enum : uint32_t { None, BeingWritten, Written };
-  std::atomic<uint32_t> state;
+  std::atomic<uint32_t> reason;
   int32_t outcome;
   /// Cut off if it is longer.
   char text[4096];
@@ -35,6 +38,7 @@ struct alignas(64) Meeting::RankState {
   /// Four times the number of collectives entered last, plus one, plus where
   /// the rank is of it. One word, so that others read both at once.
   std::atomic<int64_t> place;
+  std::atomic<uint32_t> stopped;
   Request request;
 };
 
@@ -81,6 +85,7 @@ Meeting::Meeting(const ProgramInfo &info, void *memory, double timeout)
     if (isNew)
       groupOfRank.push_back(makeGroups(info, axes, groups));
     axesOfCollective.push_back(entry->second);
+    names.push_back(describeCollective(info, names.size()));
   }
   std::vector<int64_t> all(info.mesh.size());
   std::iota(all.begin(), all.end(), 0);
@@ -98,7 +103,7 @@ Meeting::Meeting(const ProgramInfo &info, void *memory, double timeout)
     bytes += count * sizeof(T);
   };
   size_t ranks = info.numRanks();
-  take(reason, 1);
+  take(run, 1);
   take(groupStates, groups.size());
   take(rankStates, ranks);
   take(arrivals, members);
@@ -113,34 +118,61 @@ const Group &Meeting::getGroup(int32_t collective, int64_t rank) const {
 // The end of a run
 //===----------------------------------------------------------------------===//
 
-void Meeting::end(RunReport::Outcome outcome, const std::string &error) {
-  uint32_t state = Reason::None;
-  if (!reason->state.compare_exchange_strong(state, Reason::BeingWritten))
+void Meeting::end(RunReport::Outcome outcome, std::string_view error) {
+  uint32_t state = RunState::None;
+  if (!run->reason.compare_exchange_strong(state, RunState::BeingWritten))
     return;
-  reason->outcome = outcome;
-  size_t size = std::min(error.size(), sizeof(reason->text) - 1);
-  std::memcpy(reason->text, error.data(), size);
-  reason->text[size] = '\0';
-  reason->state.store(Reason::Written);
+  run->outcome = outcome;
+  size_t size = std::min(error.size(), sizeof(run->text) - 1);
+  std::memcpy(run->text, error.data(), size);
+  run->text[size] = '\0';
+  run->reason.store(RunState::Written);
   for (const Group &group : groups) {
     groupStates[group.index].generation.fetch_or(1);
     wakeAll(groupStates[group.index].generation);
   }
+  ++run->events;
+  wakeAll(run->events);
 }
 
-bool Meeting::hasEnded() const { return reason->state.load() != Reason::None; }
+void Meeting::stop(int64_t rank) {
+  rankStates[rank].stopped = 1;
+  ++run->stopped;
+  ++run->events;
+  wakeAll(run->events);
+}
+
+bool Meeting::hasStopped(int64_t rank) const {
+  return rankStates[rank].stopped.load() != 0;
+}
+
+bool Meeting::waitUntilStopped(double grace) const {
+  int64_t deadline = 0;
+  while (true) {
+    uint32_t seen = run->events;
+    if (run->stopped == size_t(info.numRanks()))
+      return true;
+    if (hasEnded() && deadline == 0)
+      deadline = deadlineAfter(grace);
+    if (deadline != 0 && monotonicNow() >= deadline)
+      return false;
+    sleepWhile(run->events, seen, deadline ? deadline : deadlineAfter(1e9));
+  }
+}
+
+bool Meeting::hasEnded() const { return run->reason.load() != RunState::None; }
 
 void Meeting::getReason(RunReport &report) const {
-  switch (reason->state.load()) {
-  case Reason::None:
+  switch (run->reason.load()) {
+  case RunState::None:
     return;
-  case Reason::BeingWritten:
+  case RunState::BeingWritten:
     report.outcome = RunReport::Failed;
     report.error = "a rank died while it reported an error";
     return;
   default:
-    report.outcome = RunReport::Outcome(reason->outcome);
-    report.error = reason->text;
+    report.outcome = RunReport::Outcome(run->outcome);
+    report.error = run->text;
   }
 }
 
@@ -148,23 +180,23 @@ void Meeting::getReason(RunReport &report) const {
 // Meeting
 //===----------------------------------------------------------------------===//
 
-static std::string describeCall(const ProgramInfo &info, int32_t collective) {
-  return collective < 0 ? "the end of the run"
-                        : describeCollective(info, collective);
+size_t Meeting::describePlace(int64_t rank, char *text, size_t size) const {
+  int64_t place = rankStates[rank].place.load(), collective = place / 4 - 1;
+  std::string_view before = place % 4 == AtTheEnd ? "at the end of a step"
+                            : place % 4 == Inside ? "in "
+                            : collective < 0 ? "before its first collective"
+                                             : "after ";
+  std::string_view name;
+  if (place % 4 != AtTheEnd && collective >= 0)
+    name = names[collective];
+  size_t length = before.substr(0, size).copy(text, size);
+  return length + name.substr(0, size - length).copy(text + length, size);
 }
 
 std::string Meeting::describePlace(int64_t rank) const {
-  int64_t place = rankStates[rank].place.load();
-  int32_t collective = int32_t(place / 4) - 1;
-  switch (place % 4) {
-  case Inside:
-    return "in " + describeCall(info, collective);
-  case AtTheEnd:
-    return "at the end of the run";
-  default:
-    return collective < 0 ? "before its first collective"
-                          : "after " + describeCall(info, collective);
-  }
+  std::string text(1024, '\0');
+  text.resize(describePlace(rank, text.data(), text.size()));
+  return text;
 }
 
 /// The ranks of the group that have not come as often as `rank`.
@@ -202,9 +234,8 @@ bool Meeting::checkRequests(const Group &group) {
       continue;
     end(RunReport::Failed,
         "rank " + std::to_string(group.ranks[0]) + " is in " +
-            describeCall(info, first.collective) + " and rank " +
-            std::to_string(rank) + " in " +
-            describeCall(info, other.collective) +
+            names[first.collective] + " and rank " + std::to_string(rank) +
+            " in " + names[other.collective] +
             (other.collective == first.collective ? ", with other sizes" : ""));
     return false;
   }
@@ -245,21 +276,32 @@ bool Meeting::wait(const Group &group, int64_t rank, bool check) {
   }
 }
 
+void Meeting::beginStep(int64_t rank) {
+  size_t size = info.collectives.size();
+  std::fill_n(counts + rank * size, size, CollectiveCount());
+  rankStates[rank].place = After;
+}
+
 bool Meeting::meet(int64_t rank, const Request &request) {
   rankStates[rank].request = request;
   rankStates[rank].place = 4 * int64_t(request.collective + 1) + Inside;
   return wait(getGroup(request.collective, rank), rank, /*check=*/true);
 }
 
+bool Meeting::meetAgain(int64_t rank) {
+  return wait(getGroup(rankStates[rank].request.collective, rank), rank,
+              /*check=*/false);
+}
+
 bool Meeting::part(int64_t rank) {
-  int32_t collective = rankStates[rank].request.collective;
-  if (!wait(getGroup(collective, rank), rank, /*check=*/false))
+  if (!meetAgain(rank))
     return false;
-  rankStates[rank].place = 4 * int64_t(collective + 1) + After;
+  rankStates[rank].place =
+      4 * int64_t(rankStates[rank].request.collective + 1) + After;
   return true;
 }
 
-bool Meeting::finish(int64_t rank) {
+bool Meeting::finishStep(int64_t rank) {
   rankStates[rank].place = AtTheEnd;
   return wait(groups.back(), rank, /*check=*/false);
 }

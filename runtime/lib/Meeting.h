@@ -4,11 +4,11 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// The ranks of a group meet twice in every collective: first each says what it
-// asks for and where its operand is, and all wait for the last one, which
-// checks that they ask for the same; then each computes its result from
-// everybody's operands; and they meet again before an operand may change. How
-// an operand is found and what is computed is a back end's business.
+// The ranks of a group meet at least twice in every collective: first each says
+// what it asks for and where its operand is, and all wait for the last one,
+// which checks that they ask for the same; then each computes its result from
+// everybody's operands; and they part together, before an operand may change.
+// How an operand is found and what is computed is a back end's business.
 //
 // All state lies in memory that the ranks see, of one process or shared by
 // several, and changes by atomic operations alone: a rank that is killed leaves
@@ -22,17 +22,21 @@
 
 #include "moert/Run.h"
 #include <atomic>
+#include <string_view>
 
 namespace moert {
 
-/// What a rank brings to a collective. The back end gives `in` and `send`, the
-/// rows to each rank of an all-to-all, their meaning.
+/// What a rank brings to a collective.
 struct Request {
   int32_t collective = -1;
   int32_t dtype = 0, reduction = 0;
   /// Must be the same on all ranks.
   std::array<int64_t, 3> extents{};
-  uint64_t in = 0, send = 0;
+  /// Where others find the operand, the rows to each rank of an all-to-all, and
+  /// what the rank computes for all. The back end knows what these mean.
+  uint64_t in = 0, send = 0, out = 0;
+  /// How much there is to find.
+  uint64_t bytes = 0;
 };
 
 /// Ranks that differ on some axes alone, in order.
@@ -53,33 +57,47 @@ public:
   /// The group of `rank` over the axes of `collective`.
   const Group &getGroup(int32_t collective, int64_t rank) const;
 
+  /// Forgets the counts and the place of `rank`.
+  void beginStep(int64_t rank);
   /// Says what `rank` asks for and waits for its group. False if the run has
   /// ended.
   bool meet(int64_t rank, const Request &request);
   /// Waits for the group again. False if the run has ended.
+  bool meetAgain(int64_t rank);
+  /// Waits for the group for the last time. False if the run has ended.
   bool part(int64_t rank);
-  /// Waits for all ranks. False if the run has ended before.
-  bool finish(int64_t rank);
+  /// Waits for all ranks at the end of a step. False if the run has ended.
+  bool finishStep(int64_t rank);
+  /// Says that `rank` will not come again.
+  void stop(int64_t rank);
+  bool hasStopped(int64_t rank) const;
+  /// Sleeps until all ranks have stopped or the run has ended, and then until
+  /// all have stopped, but `grace` seconds at most. Returns whether they have.
+  bool waitUntilStopped(double grace) const;
   /// What another rank of the group asked for, between `meet` and `part`.
   const Request &getRequest(int64_t rank) const;
 
-  /// Ends the run, unless it has ended; the first reason stays.
-  void end(RunReport::Outcome outcome, const std::string &error);
+  /// Ends the run, unless it has ended; the first reason stays. A signal
+  /// handler may call it.
+  void end(RunReport::Outcome outcome, std::string_view error);
   bool hasEnded() const;
   /// Why, once all ranks have stopped.
   void getReason(RunReport &report) const;
   /// "in all_reduce #1 at 'x' (layer.mlir:5:10, backward)", "after" it, "before
-  /// its first collective", "at the end of the run".
+  /// its first collective", "at the end of a step".
   std::string describePlace(int64_t rank) const;
+  /// The same for signal handlers: at `text`, cut off after `size` bytes;
+  /// returns the length.
+  size_t describePlace(int64_t rank, char *text, size_t size) const;
 
   /// Counts one call of this rank's group and what this rank sent.
   void count(int32_t collective, int64_t rank, int64_t bytes);
   std::vector<CollectiveCount> getCounts() const;
 
 private:
+  struct RunState;
   struct GroupState;
   struct RankState;
-  struct Reason;
 
   bool checkRequests(const Group &group);
   bool wait(const Group &group, int64_t rank, bool check);
@@ -87,13 +105,15 @@ private:
 
   const ProgramInfo &info;
   double timeout;
+  /// What collectives are called in messages.
+  std::vector<std::string> names;
   /// By axes and then by rank; the last one of `groups` has all ranks.
   std::vector<Group> groups;
   std::vector<size_t> axesOfCollective;
   std::vector<std::vector<size_t>> groupOfRank;
 
   size_t bytes = 0;
-  Reason *reason;
+  RunState *run;
   GroupState *groupStates;
   RankState *rankStates;
   /// How often each member has arrived at its group.

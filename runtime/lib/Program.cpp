@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moert/Program.h"
+#include "Artifact.h"
 #include <algorithm>
 #include <dlfcn.h>
 #include <nlohmann/json.hpp>
@@ -140,24 +141,21 @@ Program::~Program() {
 }
 
 bool Program::load(const std::string &path, std::string &error) {
+  std::string text;
+  if (!readArtifact(path, text, fingerprint, error))
+    return false;
+  if (!ProgramInfo::parse(text, info, error)) {
+    error = "'" + path + "': " + error;
+    return false;
+  }
   // Without a slash the system would search its own folders.
   std::string file = path.find('/') == std::string::npos ? "./" + path : path;
   handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!handle) {
-    error = ::dlerror();
-    return false;
-  }
-  main = reinterpret_cast<Main>(::dlsym(handle, "moert_main"));
-  auto *text = static_cast<const char *>(::dlsym(handle, "moert_program"));
-  if (!main || !text) {
-    error = "'" + path +
-            "' is no compiled layer: it lacks moert_main or "
-            "moert_program";
-    return false;
-  }
-  if (ProgramInfo::parse(text, info, error))
+  if (handle)
+    main = reinterpret_cast<Main>(::dlsym(handle, "moert_main"));
+  if (main)
     return true;
-  error = "'" + path + "': " + error;
+  error = "'" + path + "' cannot be loaded: " + ::dlerror();
   return false;
 }
 
@@ -212,6 +210,17 @@ static bool holdsTerms(const ProgramInfo &info, const ValueInfo &value,
   return true;
 }
 
+int64_t moert::firstReplica(const ProgramInfo &info, const ValueInfo &value,
+                            int64_t rank) {
+  std::vector<int64_t> at = info.coordinates(rank);
+  int64_t first = 0;
+  for (size_t axis = 0; axis < at.size(); ++axis)
+    first =
+        first * info.mesh[axis].size +
+        (value.placements[axis].kind == Placement::Replicate ? 0 : at[axis]);
+  return first;
+}
+
 Tensor moert::slice(const ProgramInfo &info, const ValueInfo &value,
                     const Tensor &global, int64_t rank) {
   Tensor local{value.dtype, info.localShape(value, rank), {}};
@@ -226,6 +235,15 @@ Tensor moert::slice(const ProgramInfo &info, const ValueInfo &value,
 bool moert::gather(const ProgramInfo &info, const ValueInfo &value,
                    const std::vector<const Tensor *> &locals, Tensor &global,
                    std::string &error) {
+  // The first rank of each group of replicas gives the value.
+  for (int64_t rank = 0; rank < info.numRanks(); ++rank) {
+    int64_t first = firstReplica(info, value, rank);
+    if (locals[rank]->data == locals[first]->data)
+      continue;
+    error = "the replicas of ranks " + std::to_string(first) + " and " +
+            std::to_string(rank) + " differ";
+    return false;
+  }
   Tensor result{value.dtype, value.shape, {}};
   int64_t bytes = *elementCount(value.shape) * int64_t(dtypeSize(value.dtype));
   result.data.resize(bytes);
@@ -235,13 +253,7 @@ bool moert::gather(const ProgramInfo &info, const ValueInfo &value,
   if (partial) {
     std::vector<double> sum(*elementCount(value.shape)), terms;
     for (int64_t rank = 0; rank < info.numRanks(); ++rank) {
-      // One of each group of replicas.
-      std::vector<int64_t> at = info.coordinates(rank);
-      bool counts = true;
-      for (size_t axis = 0; axis < at.size(); ++axis)
-        counts &= value.placements[axis].kind != Placement::Replicate ||
-                  at[axis] == 0;
-      if (!counts)
+      if (firstReplica(info, value, rank) != rank)
         continue;
       if (!toDoubles(*locals[rank], terms, error))
         return false;
@@ -254,22 +266,13 @@ bool moert::gather(const ProgramInfo &info, const ValueInfo &value,
     }
     return fromDoubles(value.dtype, value.shape, sum, global, error);
   }
-  std::vector<int64_t> owner(bytes, -1);
   for (int64_t rank = 0; rank < info.numRanks(); ++rank)
-    forEachRun(info, value, rank, [&](int64_t to, int64_t from, int64_t size) {
-      for (int64_t i = 0; i < size; ++i) {
-        std::byte byte = locals[rank]->data[from + i];
-        if (owner[to + i] < 0) {
-          owner[to + i] = rank;
-          result.data[to + i] = byte;
-        } else if (result.data[to + i] != byte && error.empty()) {
-          error = "the replicas of ranks " + std::to_string(owner[to + i]) +
-                  " and " + std::to_string(rank) + " differ";
-        }
-      }
-    });
-  if (!error.empty())
-    return false;
+    if (firstReplica(info, value, rank) == rank)
+      forEachRun(info, value, rank,
+                 [&](int64_t to, int64_t from, int64_t size) {
+                   std::copy_n(locals[rank]->data.begin() + from, size,
+                               result.data.begin() + to);
+                 });
   global = std::move(result);
   return true;
 }

@@ -99,12 +99,12 @@ static constexpr Flag flags[] = {
     {"--sgd", ValueKind::Tolerance, false},
     {"--steps", ValueKind::Count, false},
     {"--timeout", ValueKind::Seconds, false},
+    {"--processes", ValueKind::None, false},
 };
 
 /// Flags that are promised for later versions: a better answer than that they
 /// are unknown.
-static constexpr const char *laterFlags[] = {"--bench", "--trace",
-                                             "--processes"};
+static constexpr const char *laterFlags[] = {"--bench", "--trace"};
 
 /// Returns what a value of this kind must be if `value` is not one, else
 /// nothing.

@@ -16,10 +16,10 @@ using namespace moert;
 // Steps
 //===----------------------------------------------------------------------===//
 
-/// Every rank moves its own parameters by its own gradients.
-static int descend(double rate, const ProgramInfo &info,
-                   const std::vector<LocalTensors> &results,
-                   std::vector<LocalTensors> &arguments) {
+/// Moves a rank's own parameters by its own gradients.
+static bool descend(double rate, const ProgramInfo &info,
+                    const LocalTensors &results, LocalTensors &arguments,
+                    std::string &error) {
   for (size_t i = 0; i < info.arguments.size(); ++i) {
     const std::string &name = info.arguments[i].name;
     auto gradient = std::ranges::find_if(info.results, [&](const ValueInfo &v) {
@@ -27,26 +27,23 @@ static int descend(double rate, const ProgramInfo &info,
     });
     if (gradient == info.results.end())
       continue;
-    for (size_t rank = 0; rank < results.size(); ++rank) {
-      Tensor &parameter = arguments[rank][i];
-      const Tensor &slope = results[rank][gradient - info.results.begin()];
-      std::vector<double> values, slopes;
-      std::string error;
-      if (parameter.shape != slope.shape ||
-          !toDoubles(parameter, values, error) ||
-          !toDoubles(slope, slopes, error))
-        return fail(RuntimeFailure,
-                    "'" + name + "' and its gradient lie differently",
-                    "--sgd needs gradients placed as their parameters");
-      for (size_t k = 0; k < values.size(); ++k)
-        values[k] -= rate * slopes[k];
-      Tensor moved;
-      if (!fromDoubles(parameter.dtype, parameter.shape, values, moved, error))
-        return fail(RuntimeFailure, error, "this is a bug; please report it");
-      parameter = std::move(moved);
+    Tensor &parameter = arguments[i], moved;
+    const Tensor &slope = results[gradient - info.results.begin()];
+    std::vector<double> values, slopes;
+    if (parameter.shape != slope.shape) {
+      error = "'" + name + "' and its gradient lie differently";
+      return false;
     }
+    if (!toDoubles(parameter, values, error) ||
+        !toDoubles(slope, slopes, error))
+      return false;
+    for (size_t k = 0; k < values.size(); ++k)
+      values[k] -= rate * slopes[k];
+    if (!fromDoubles(parameter.dtype, parameter.shape, values, moved, error))
+      return false;
+    parameter = std::move(moved);
   }
-  return Success;
+  return true;
 }
 
 /// The parameters after the last step.
@@ -90,23 +87,26 @@ int runCompiled(const Program &program, const CompiledOptions &options) {
 
   RunOptions runOptions;
   runOptions.timeout = options.timeout.value_or(runOptions.timeout);
-  RunReport report;
-  for (int64_t step = 0; step < options.steps; ++step) {
-    report = run(program, arguments, results, runOptions);
-    if (report.outcome != RunReport::Finished) {
-      int code = fail(
-          report.outcome == RunReport::TimedOut ? TimedOut : RuntimeFailure,
-          report.error,
-          report.outcome == RunReport::TimedOut
-              ? "raise --timeout, or look for ranks that wait for each other"
-              : "the line above says which rank and where");
-      // Ranks may still compute in the loaded program.
-      std::fflush(nullptr);
-      std::_Exit(code);
-    }
-    if (options.sgd)
-      if (int code = descend(*options.sgd, info, results, arguments))
-        return code;
+  runOptions.steps = options.steps;
+  if (options.sgd)
+    runOptions.afterStep = [&](int64_t, LocalTensors &own,
+                               const LocalTensors &gradients,
+                               std::string &why) {
+      return descend(*options.sgd, info, gradients, own, why);
+    };
+  RunReport report = options.processes
+                         ? runProcesses(program, arguments, results, runOptions)
+                         : runThreads(program, arguments, results, runOptions);
+  if (report.outcome != RunReport::Finished) {
+    int code =
+        fail(report.outcome == RunReport::TimedOut ? TimedOut : RuntimeFailure,
+             report.error,
+             report.outcome == RunReport::TimedOut
+                 ? "raise --timeout, or look for ranks that wait for each other"
+                 : "the line above says which rank and where");
+    // Ranks may still compute in the loaded program.
+    std::fflush(nullptr);
+    std::_Exit(code);
   }
 
   for (size_t i = 0; i < info.results.size(); ++i)

@@ -17,7 +17,7 @@ struct CompiledOptions {
   std::string file;
   std::optional<int64_t> ranks;
   std::optional<std::string> inputs, outputs, expect;
-  bool gather = false, stats = false;
+  bool gather = false, stats = false, processes = false;
   double rtol = 1e-5, atol = 0;
   /// Seconds that a collective may wait.
   std::optional<double> timeout;

@@ -27,6 +27,7 @@ static CompiledOptions compiledOptions(const Options &options) {
   result.outputs = options.text("--outputs");
   result.expect = options.text("--expect");
   result.gather = options.has("--gather");
+  result.processes = options.has("--processes");
   result.stats = options.has("--stats");
   result.rtol = options.number<double>("--rtol").value_or(result.rtol);
   result.atol = options.number<double>("--atol").value_or(result.atol);

@@ -76,9 +76,12 @@ struct ProgramInfo {
 
   /// Reads the JSON of moert.h. Returns false and one sentence in `error` for
   /// any other text.
-  static bool parse(const std::string &json, ProgramInfo &info,
+  static bool parse(const std::string &text, ProgramInfo &info,
                     std::string &error);
 };
+
+/// Equal for equal artifacts. The ranks of a run compare it.
+using Fingerprint = std::array<std::byte, 32>;
 
 /// A loaded shared object.
 class Program {
@@ -86,6 +89,8 @@ public:
   using Main = int32_t (*)(moert_context *, void *const *);
 
   Program() = default;
+  /// One that is part of this program.
+  Program(ProgramInfo info, Main main) : main(main), info(std::move(info)) {}
   Program(Program &&) = delete;
   ~Program();
 
@@ -95,15 +100,21 @@ public:
 
   const ProgramInfo &getInfo() const { return info; }
   Main getMain() const { return main; }
+  const Fingerprint &getFingerprint() const { return fingerprint; }
 
 private:
   void *handle = nullptr;
   Main main = nullptr;
+  Fingerprint fingerprint{};
   ProgramInfo info;
 };
 
 /// A rank's local values of arguments or results, in their order.
 using LocalTensors = std::vector<Tensor>;
+
+/// The first of the ranks that hold the same part of `value` as `rank`.
+int64_t firstReplica(const ProgramInfo &info, const ValueInfo &value,
+                     int64_t rank);
 
 /// The part of a global tensor that `rank` holds. Of a partial value the first
 /// rank holds all, the others zeros.

@@ -19,6 +19,12 @@ public:
   CPURank(const ProgramInfo &info, int64_t number, Meeting &meeting)
       : Rank(info, number), meeting(meeting) {}
 
+  /// Runs all steps. False if the run has ended.
+  bool runSteps(const Program &program, LocalTensors &arguments,
+                LocalTensors &results, const RunOptions &options);
+
+  const std::vector<Span> &getSpans() const { return spans; }
+
   bool end(RunReport::Outcome outcome, const std::string &error) override;
   bool allReduce(int32_t collective, int32_t dtype, int32_t reduction,
                  const void *in, void *out, int64_t count) override;
@@ -31,22 +37,39 @@ public:
                 const int64_t *send, void *out, const int64_t *receive,
                 int64_t row) override;
 
-private:
-  /// A collective's operands, by the group's order of ranks.
-  struct Operands {
-    std::vector<const void *> in;
-    std::vector<const int64_t *> send;
-    /// Of this rank.
-    size_t place = 0;
+protected:
+  /// Where the rank finds what one of the group brings.
+  struct Operand {
+    const void *in = nullptr;
+    const int64_t *send = nullptr;
+    /// What that rank computes for all.
+    const void *out = nullptr;
   };
 
-  /// Meets the group, computes, and meets it again. `compute` returns the bytes
-  /// that a rank sends, or less than 0 after it has ended the run.
-  template <typename Compute>
-  bool perform(const Request &request, Compute compute);
+  /// Lets others find `bytes` bytes at `in`, the `numSend` numbers of an
+  /// all-to-all, and what this rank will write to its `share`, which is in
+  /// `out` at first. False if the run has ended.
+  virtual bool publish(Request &request, const void *in, int64_t bytes,
+                       const int64_t *send, int64_t numSend, void *&share);
+  virtual bool find(int64_t rank, const Request &request, Operand &operand);
+
+private:
+  /// A collective of this rank while it is in it.
+  struct Call;
+
+  bool enter(Call &call, const void *in, int64_t bytes, const int64_t *send,
+             void *share);
+  bool leave(Call &call);
+  bool reduceInTurns(Call &call, void *out, int64_t count);
 
   Meeting &meeting;
+  int32_t step = 0;
+  bool recording = false;
+  std::vector<Span> spans;
 };
+
+/// Results of the program, of the right sizes.
+LocalTensors allocateResults(const ProgramInfo &info, int64_t rank);
 
 } // namespace moert
 

@@ -44,42 +44,60 @@ struct BFloat {
 };
 } // namespace
 
-/// One number reduced over all ranks, in their order.
+/// sum[i] = the combination of sum[i] and from[i].
 template <typename T, typename Sum>
-static Sum reduceAt(const std::vector<const void *> &operands,
-                    int32_t reduction, int64_t i) {
-  auto get = [&](size_t rank) {
-    return Sum(static_cast<const T *>(operands[rank])[i]);
-  };
-  Sum value = get(0);
-  for (size_t rank = 1; rank < operands.size(); ++rank)
-    value = reduction == MOERT_MAX   ? std::max(value, get(rank))
-            : reduction == MOERT_MIN ? std::min(value, get(rank))
-                                     : value + get(rank);
-  return reduction == MOERT_AVG ? value / Sum(operands.size()) : value;
+static void combine(Sum *sum, const T *from, int32_t reduction, int64_t count) {
+  if (reduction == MOERT_MAX)
+    for (int64_t i = 0; i < count; ++i)
+      sum[i] = std::max(sum[i], Sum(from[i]));
+  else if (reduction == MOERT_MIN)
+    for (int64_t i = 0; i < count; ++i)
+      sum[i] = std::min(sum[i], Sum(from[i]));
+  else
+    for (int64_t i = 0; i < count; ++i)
+      sum[i] += Sum(from[i]);
+}
+
+template <typename T, typename Sum>
+static void reduceAs(const std::vector<const void *> &operands,
+                     int32_t reduction, int64_t at, T *out, int64_t count) {
+  // A block of sums stays in the cache while the operands pass.
+  constexpr int64_t most = 2048;
+  Sum sums[most];
+  for (int64_t begin = 0; begin < count; begin += most) {
+    int64_t size = std::min(most, count - begin);
+    auto from = [&](size_t rank) {
+      return static_cast<const T *>(operands[rank]) + at + begin;
+    };
+    std::copy_n(from(0), size, sums);
+    for (size_t rank = 1; rank < operands.size(); ++rank)
+      combine(sums, from(rank), reduction, size);
+    if (reduction == MOERT_AVG)
+      for (int64_t i = 0; i < size; ++i)
+        sums[i] /= Sum(operands.size());
+    for (int64_t i = 0; i < size; ++i)
+      if constexpr (std::is_same_v<T, BFloat>)
+        out[begin + i] = BFloat::round(sums[i]);
+      else
+        out[begin + i] = sums[i];
+  }
 }
 
 void moert::reduce(const std::vector<const void *> &operands, int32_t dtype,
                    int32_t reduction, int64_t at, void *out, int64_t count) {
-  auto fill = [&]<typename T, typename Sum>(T *to, Sum) {
-    for (int64_t i = 0; i < count; ++i) {
-      Sum value = reduceAt<T, Sum>(operands, reduction, at + i);
-      if constexpr (std::is_same_v<T, BFloat>)
-        to[i] = BFloat::round(value);
-      else
-        to[i] = value;
-    }
+  auto as = [&]<typename T, typename Sum>(T *to, Sum) {
+    reduceAs<T, Sum>(operands, reduction, at, to, count);
   };
   switch (dtype) {
   case MOERT_F32:
-    return fill(static_cast<float *>(out), float());
+    return as(static_cast<float *>(out), float());
   case MOERT_F64:
-    return fill(static_cast<double *>(out), double());
+    return as(static_cast<double *>(out), double());
   case MOERT_BF16:
-    return fill(static_cast<BFloat *>(out), float());
+    return as(static_cast<BFloat *>(out), float());
   case MOERT_I32:
-    return fill(static_cast<int32_t *>(out), int32_t());
+    return as(static_cast<int32_t *>(out), int32_t());
   default:
-    return fill(static_cast<int64_t *>(out), int64_t());
+    return as(static_cast<int64_t *>(out), int64_t());
   }
 }
