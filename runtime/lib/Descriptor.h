@@ -30,6 +30,9 @@ public:
   int get() const { return number; }
   bool isOpen() const { return number >= 0; }
 
+  /// Gives the descriptor away.
+  int release() { return std::exchange(number, -1); }
+
   /// Closes the file and returns whether that worked: some file systems report
   /// a full disk only here.
   bool close() {

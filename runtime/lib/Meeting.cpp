@@ -16,9 +16,8 @@
 using namespace moert;
 
 struct Meeting::RunState {
-  /// How many ranks have stopped; changes too when the run ends.
+  /// Changes when a rank stops and when the run ends.
   std::atomic<uint32_t> events;
-  std::atomic<uint32_t> stopped;
   /// Whether there is a reason why the run has ended.
   enum : uint32_t { None, BeingWritten, Written };
   std::atomic<uint32_t> reason;
@@ -137,7 +136,6 @@ void Meeting::end(RunReport::Outcome outcome, std::string_view error) {
 
 void Meeting::stop(int64_t rank) {
   rankStates[rank].stopped = 1;
-  ++run->stopped;
   ++run->events;
   wakeAll(run->events);
 }
@@ -146,11 +144,13 @@ bool Meeting::hasStopped(int64_t rank) const {
   return rankStates[rank].stopped.load() != 0;
 }
 
-bool Meeting::waitUntilStopped(double grace) const {
+bool Meeting::waitUntilStopped(std::span<const int64_t> ranks,
+                               double grace) const {
   int64_t deadline = 0;
   while (true) {
     uint32_t seen = run->events;
-    if (run->stopped == size_t(info.numRanks()))
+    if (std::ranges::all_of(ranks,
+                            [&](int64_t rank) { return hasStopped(rank); }))
       return true;
     if (hasEnded() && deadline == 0)
       deadline = deadlineAfter(grace);

@@ -22,6 +22,7 @@
 
 #include "moert/Run.h"
 #include <atomic>
+#include <span>
 #include <string_view>
 
 namespace moert {
@@ -71,9 +72,10 @@ public:
   /// Says that `rank` will not come again.
   void stop(int64_t rank);
   bool hasStopped(int64_t rank) const;
-  /// Sleeps until all ranks have stopped or the run has ended, and then until
-  /// all have stopped, but `grace` seconds at most. Returns whether they have.
-  bool waitUntilStopped(double grace) const;
+  /// Sleeps until all of `ranks` have stopped or the run has ended, and then
+  /// until they have stopped, but `grace` seconds at most. Returns whether they
+  /// have.
+  bool waitUntilStopped(std::span<const int64_t> ranks, double grace) const;
   /// What another rank of the group asked for, between `meet` and `part`.
   const Request &getRequest(int64_t rank) const;
 

@@ -6,70 +6,100 @@
 
 #include "Compiled.h"
 #include "Errors.h"
+#include "Reports.h"
 #include "Results.h"
+#include "moert/OutputFiles.h"
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <numeric>
+
+#include <unistd.h>
 
 using namespace moert;
+namespace fs = std::filesystem;
 
-//===----------------------------------------------------------------------===//
-// Steps
-//===----------------------------------------------------------------------===//
+namespace {
 
-/// Moves a rank's own parameters by its own gradients.
-static bool descend(double rate, const ProgramInfo &info,
-                    const LocalTensors &results, LocalTensors &arguments,
-                    std::string &error) {
-  for (size_t i = 0; i < info.arguments.size(); ++i) {
-    const std::string &name = info.arguments[i].name;
-    auto gradient = std::ranges::find_if(info.results, [&](const ValueInfo &v) {
-      return v.name == "grad." + name && name != "x";
-    });
-    if (gradient == info.results.end())
-      continue;
-    Tensor &parameter = arguments[i], moved;
-    const Tensor &slope = results[gradient - info.results.begin()];
-    std::vector<double> values, slopes;
-    if (parameter.shape != slope.shape) {
-      error = "'" + name + "' and its gradient lie differently";
-      return false;
-    }
-    if (!toDoubles(parameter, values, error) ||
-        !toDoubles(slope, slopes, error))
-      return false;
-    for (size_t k = 0; k < values.size(); ++k)
-      values[k] -= rate * slopes[k];
-    if (!fromDoubles(parameter.dtype, parameter.shape, values, moved, error))
-      return false;
-    parameter = std::move(moved);
+class CompiledRun {
+public:
+  CompiledRun(const Program &program, const CompiledOptions &options,
+              const Launch &launch)
+      : program(program), info(program.getInfo()), options(options),
+        launch(launch),
+        others(launch.endpoint, launch.rank, launch.numRanks, options.timeout) {
   }
-  return true;
+
+  int run();
+
+private:
+  int checkRanks() const;
+  int checkSteps() const;
+  int checkPlaces() const;
+  int prepare();
+  int execute();
+  int judge();
+  int checkParameters() const;
+  bool addOutputs(OutputFiles &files, std::string &error) const;
+  int write();
+  int explain(const RunReport &failure) const;
+
+  /// Whether there are other processes to agree with.
+  bool hasOthers() const { return launch.numRanks > 1; }
+  /// Whether this process prints, and has the results of all ranks.
+  bool isFirst() const { return launch.rank == 0; }
+  /// The ranks whose files this process writes.
+  std::vector<int64_t> getOwnRanks() const;
+  bool agree(const std::string &objection, RunReport &failure);
+
+  const Program &program;
+  const ProgramInfo &info;
+  const CompiledOptions &options;
+  const Launch &launch;
+  Rendezvous others;
+
+  TensorMap expected;
+  std::vector<LocalTensors> arguments, results;
+  std::optional<TensorMap> globals;
+  RunReport report;
+};
+
+} // namespace
+
+std::vector<int64_t> CompiledRun::getOwnRanks() const {
+  if (hasOthers())
+    return {launch.rank};
+  std::vector<int64_t> all(info.numRanks());
+  std::iota(all.begin(), all.end(), 0);
+  return all;
 }
 
-/// The parameters after the last step.
-static int checkParameters(const ProgramInfo &info,
-                           const std::vector<LocalTensors> &arguments) {
-  std::string differing;
-  for (size_t i = 0; i < info.arguments.size(); ++i) {
-    const ValueInfo &value = info.arguments[i];
-    bool trained = std::ranges::any_of(info.results, [&](const ValueInfo &v) {
-      return v.name == "grad." + value.name;
-    });
-    if (trained && value.name != "x" && value.isReplicated() &&
-        !printReplicas(value.name, column(arguments, i)))
-      differing += (differing.empty() ? "'" : ", '") + value.name + "'";
-  }
-  if (differing.empty())
-    return Success;
-  return fail(Different,
-              "after the last step the ranks have different " + differing,
-              "a gradient that should be the same on all ranks is not: run "
-              "moe-opt --moe-check on the layer");
+bool CompiledRun::agree(const std::string &objection, RunReport &failure) {
+  if (hasOthers())
+    return others.agree(objection, failure);
+  if (objection.empty())
+    return true;
+  failure.outcome = RunReport::Failed;
+  failure.error = objection;
+  return false;
 }
 
-int runCompiled(const Program &program, const CompiledOptions &options) {
-  std::string error;
-  const ProgramInfo &info = program.getInfo();
+int CompiledRun::explain(const RunReport &failure) const {
+  if (failure.outcome == RunReport::TimedOut)
+    return fail(TimedOut, failure.error,
+                "raise --timeout, or look for ranks that wait for each other");
+  return fail(RuntimeFailure, failure.error,
+              "the line above says which rank and where");
+}
+
+//===----------------------------------------------------------------------===//
+// Before the run
+//===----------------------------------------------------------------------===//
+
+int CompiledRun::checkRanks() const {
+  std::string mesh =
+      "the layer's mesh has " + std::to_string(info.numRanks()) + " ranks";
   if (info.target != "cpu")
     return fail(UsageError,
                 "'" + options.file + "' is compiled for " + info.target +
@@ -77,68 +107,282 @@ int runCompiled(const Program &program, const CompiledOptions &options) {
                 "compile it with --target cpu");
   if (options.ranks && *options.ranks != info.numRanks())
     return fail(UsageError,
-                "--ranks is " + std::to_string(*options.ranks) +
-                    ", but the layer's mesh has " +
-                    std::to_string(info.numRanks()) + " ranks",
+                "--ranks is " + std::to_string(*options.ranks) + ", but " +
+                    mesh,
                 "leave --ranks out, or compile for another mesh");
-  std::vector<LocalTensors> arguments, results;
-  if (int code = readInputs(options, info, arguments))
-    return code;
+  if (launch.kind == Launch::Launched && launch.numRanks != info.numRanks())
+    return fail(UsageError,
+                launch.launcher + " has started " +
+                    std::to_string(launch.numRanks) + " ranks, but " + mesh,
+                "start as many, compile for another mesh, or unset the "
+                "launcher's variables to run all ranks here");
+  return Success;
+}
 
-  RunOptions runOptions;
-  runOptions.timeout = options.timeout.value_or(runOptions.timeout);
-  runOptions.steps = options.steps;
-  if (options.sgd)
-    runOptions.afterStep = [&](int64_t, LocalTensors &own,
-                               const LocalTensors &gradients,
-                               std::string &why) {
-      return descend(*options.sgd, info, gradients, own, why);
-    };
-  RunReport report = options.processes
-                         ? runProcesses(program, arguments, results, runOptions)
-                         : runThreads(program, arguments, results, runOptions);
-  if (report.outcome != RunReport::Finished) {
-    int code =
-        fail(report.outcome == RunReport::TimedOut ? TimedOut : RuntimeFailure,
-             report.error,
-             report.outcome == RunReport::TimedOut
-                 ? "raise --timeout, or look for ranks that wait for each other"
-                 : "the line above says which rank and where");
-    // Ranks may still compute in the loaded program.
-    std::fflush(nullptr);
-    std::_Exit(code);
-  }
-
+/// The gradient of an argument that is a parameter.
+static std::optional<size_t> findGradient(const ProgramInfo &info,
+                                          const ValueInfo &argument) {
   for (size_t i = 0; i < info.results.size(); ++i)
-    if (info.results[i].isReplicated())
-      (void)printReplicas(info.results[i].name, column(results, i));
-  int code = options.sgd ? checkParameters(info, arguments) : Success;
-  if (options.expect)
-    if (int compared = compare(options, info, results)) {
-      code = compared;
-      if (code == UsageError)
-        return code;
-    }
-  std::optional<TensorMap> globals;
-  if (options.gather) {
-    globals.emplace();
-    for (size_t i = 0; i < info.results.size() && globals; ++i) {
-      error.clear();
-      Tensor global;
-      if (gather(info, info.results[i], column(results, i), global, error)) {
-        (*globals)[info.results[i].name] = std::move(global);
-        continue;
-      }
-      code = fail(Different, "result '" + info.results[i].name + "': " + error,
+    if (info.results[i].name == "grad." + argument.name && argument.name != "x")
+      return i;
+  return std::nullopt;
+}
+
+/// A rank can only move its own parameters by its own gradients.
+int CompiledRun::checkSteps() const {
+  bool any = false;
+  for (const ValueInfo &argument : info.arguments) {
+    std::optional<size_t> gradient = findGradient(info, argument);
+    if (!gradient)
+      continue;
+    any = true;
+    const ValueInfo &slope = info.results[*gradient];
+    bool alike = argument.shape == slope.shape &&
+                 argument.placements == slope.placements;
+    if (!alike || argument.dtype[0] == 'I' || slope.dtype[0] == 'I')
+      return fail(UsageError,
+                  "'" + argument.name + "' and its gradient lie differently",
+                  "--sgd needs gradients placed as their parameters");
+  }
+  if (any)
+    return Success;
+  return fail(UsageError, "'" + options.file + "' has no gradient",
+              "--sgd needs a layer with results named grad.NAME");
+}
+
+/// Whether a file or folder can probably be made at `path`.
+static std::string findObstacle(const fs::path &path) {
+  std::error_code code;
+  fs::path existing = fs::absolute(path, code);
+  while (existing.has_relative_path() &&
+         fs::symlink_status(existing, code).type() == fs::file_type::not_found)
+    existing = existing.parent_path();
+  if (!fs::is_directory(existing, code))
+    return "'" + existing.string() + "' is a file";
+  if (::access(existing.c_str(), W_OK | X_OK) != 0)
+    return "'" + existing.string() + "' is not writable";
+  return "";
+}
+
+/// Before anything is computed.
+int CompiledRun::checkPlaces() const {
+  if (options.outputs)
+    if (std::string obstacle = findObstacle(*options.outputs);
+        !obstacle.empty())
+      return fail(RuntimeFailure,
+                  "cannot make the directory '" + *options.outputs +
+                      "': " + obstacle,
+                  "choose another directory with --outputs");
+  if (options.trace && isFirst()) {
+    std::error_code code;
+    fs::path folder = fs::absolute(*options.trace, code).parent_path();
+    if (fs::is_directory(*options.trace, code) ||
+        !fs::is_directory(folder, code) || !findObstacle(folder).empty())
+      return fail(RuntimeFailure, "cannot write '" + *options.trace + "'",
+                  "choose a file in a writable directory with --trace");
+  }
+  return Success;
+}
+
+int CompiledRun::prepare() {
+  if (options.sgd)
+    if (int code = checkSteps())
+      return code;
+  if (options.expect && isFirst())
+    if (int code = readExpected(options, info, expected))
+      return code;
+  // Rank 0 gets what the steps make of all arguments.
+  std::vector<int64_t> ranks(info.numRanks());
+  std::iota(ranks.begin(), ranks.end(), 0);
+  if (int code = readInputs(options, info, isFirst() ? ranks : getOwnRanks(),
+                            arguments))
+    return code;
+  return checkPlaces();
+}
+
+//===----------------------------------------------------------------------===//
+// The run
+//===----------------------------------------------------------------------===//
+
+/// Moves a rank's own parameters by its own gradients.
+static bool descend(double rate, const ProgramInfo &info,
+                    LocalTensors &arguments, const LocalTensors &results,
+                    std::string &error) {
+  for (size_t i = 0; i < info.arguments.size(); ++i) {
+    std::optional<size_t> gradient = findGradient(info, info.arguments[i]);
+    if (!gradient)
+      continue;
+    Tensor &parameter = arguments[i], moved;
+    std::vector<double> values, slopes;
+    if (!toDoubles(parameter, values, error) ||
+        !toDoubles(results[*gradient], slopes, error))
+      return false;
+    for (size_t k = 0; k < values.size(); ++k)
+      values[k] -= rate * slopes[k];
+    if (!fromDoubles(parameter.dtype, parameter.shape, values, moved, error))
+      return false;
+    // In its place: the program has been given the address.
+    std::ranges::copy(moved.data, parameter.data.begin());
+  }
+  return true;
+}
+
+int CompiledRun::execute() {
+  RunOptions runOptions;
+  runOptions.timeout = options.timeout;
+  runOptions.warmup = options.warmup;
+  runOptions.steps = options.steps;
+  runOptions.record = options.bench || options.trace;
+  if (options.sgd)
+    runOptions.afterStep = [this](int64_t, LocalTensors &own,
+                                  const LocalTensors &gradients,
+                                  std::string &error) {
+      return descend(*options.sgd, info, own, gradients, error);
+    };
+  report = hasOthers()
+               ? runRank(program, others, arguments, results, runOptions)
+           : launch.kind == Launch::Processes
+               ? runProcesses(program, arguments, results, runOptions)
+               : runThreads(program, arguments, results, runOptions);
+  if (report.outcome == RunReport::Finished)
+    return Success;
+  int code = explain(report);
+  // Ranks may still compute in the loaded program.
+  std::fflush(nullptr);
+  std::_Exit(code);
+}
+
+//===----------------------------------------------------------------------===//
+// After the run
+//===----------------------------------------------------------------------===//
+
+/// The parameters after the last step.
+int CompiledRun::checkParameters() const {
+  std::vector<std::string> differing;
+  for (size_t i = 0; i < info.arguments.size(); ++i)
+    if (findGradient(info, info.arguments[i]) &&
+        !printReplicas(info, info.arguments[i], column(arguments, i)))
+      differing.push_back(info.arguments[i].name);
+  if (differing.empty())
+    return Success;
+  return fail(Different,
+              "after the last step the ranks have different " +
+                  listNames(differing),
+              "a gradient that should be the same on all ranks is not: run "
+              "moe-opt --moe-check on the layer");
+}
+
+/// Prints what is to be said of the results of all ranks.
+int CompiledRun::judge() {
+  for (size_t i = 0; i < info.results.size(); ++i)
+    (void)printReplicas(info, info.results[i], column(results, i));
+  int code = options.sgd ? checkParameters() : Success;
+  // One error for each run, the first one.
+  if (options.expect && code == Success)
+    code = compare(options, info, expected, results);
+  std::string error;
+  if (options.gather && !gatherAll(info, results, globals.emplace(), error)) {
+    globals.reset();
+    if (code == Success)
+      code = fail(Different, error,
                   "run moe-opt --moe-check to see which claim is false; "
                   "global.safetensors is not written");
-      globals.reset();
-    }
   }
-  if (options.outputs)
-    if (int written = writeOutputs(options, info, results, globals))
-      code = written;
-  if (options.stats)
-    printStatistics(info, report.collectives);
   return code;
+}
+
+bool CompiledRun::addOutputs(OutputFiles &files, std::string &error) const {
+  if (options.outputs) {
+    std::error_code code;
+    fs::create_directories(*options.outputs, code);
+    if (!fs::is_directory(*options.outputs)) {
+      error = "cannot make the directory '" + *options.outputs +
+              "': " + (code ? code.message() : "it is a file");
+      return false;
+    }
+    auto place = [&](const std::string &name) {
+      return (fs::path(*options.outputs) / name).string();
+    };
+    for (int64_t rank : getOwnRanks()) {
+      TensorMap tensors;
+      for (size_t i = 0; i < info.results.size(); ++i)
+        tensors[info.results[i].name] = results[rank][i];
+      if (!files.add(place("rank" + std::to_string(rank) + ".safetensors"),
+                     tensors, error))
+        return false;
+    }
+    if (globals && !files.add(place("global.safetensors"), *globals, error))
+      return false;
+  }
+  return !options.trace || !isFirst() ||
+         files.add(*options.trace, makeTrace(info, report.spans), error);
+}
+
+/// All files of all ranks or none.
+int CompiledRun::write() {
+  if (!options.outputs && !options.trace)
+    return Success;
+  std::error_code code;
+  bool isNew = options.outputs && !fs::exists(*options.outputs, code);
+  OutputFiles files;
+  std::string error;
+  RunReport failure;
+  bool added = addOutputs(files, error);
+  if (agree(added ? "" : error, failure)) {
+    bool placed = files.commit(error);
+    if (agree(placed ? "" : error, failure))
+      return Success;
+  }
+  files.retract();
+  if (isNew)
+    fs::remove(*options.outputs, code);
+  return fail(failure.outcome == RunReport::TimedOut ? TimedOut
+                                                     : RuntimeFailure,
+              failure.error,
+              "no output of this run was kept; choose another directory");
+}
+
+int CompiledRun::run() {
+  if (int code = checkRanks())
+    return code;
+  RunReport failure;
+  if (hasOthers() && !others.meet(program.getFingerprint(), failure))
+    return fail(failure.outcome == RunReport::TimedOut ? TimedOut
+                                                       : RuntimeFailure,
+                failure.error,
+                "start all ranks with the same layer, MASTER_ADDR and "
+                "MASTER_PORT; --timeout is how long they wait");
+  int code = prepare();
+  std::string objection;
+  if (code)
+    objection = "rank " + std::to_string(launch.rank) + " cannot start";
+  if (hasOthers() && !others.agree(objection, failure) && !code)
+    return fail(RuntimeFailure, failure.error, "its own error says why");
+  if (code)
+    return code;
+  if (isFirst()) {
+    std::printf("ranks: %lld, %s\n", static_cast<long long>(info.numRanks()),
+                launch.describe().c_str());
+    std::fflush(stdout);
+  }
+  if (int code = execute())
+    return code;
+  if (isFirst())
+    code = judge();
+  if (int written = write())
+    return written;
+  if (isFirst() && options.stats)
+    printStatistics(info, report.collectives);
+  if (isFirst() && options.bench)
+    printBenchmark(info, report.spans);
+  // The verdict of rank 0 is that of all.
+  std::string verdict = std::to_string(code);
+  if (hasOthers() && !others.broadcast(verdict, failure))
+    return explain(failure);
+  return parseNumber<int>(verdict).value_or(RuntimeFailure);
+}
+
+int runCompiled(const Program &program, const CompiledOptions &options,
+                const Launch &launch) {
+  return CompiledRun(program, options, launch).run();
 }

@@ -1,4 +1,4 @@
-//===- Compiled.h - Run a compiled layer ----------------------------------===//
+//===- Compiled.h - Run a compiled layer ------------------------*- C++ -*-===//
 //
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
@@ -7,6 +7,7 @@
 #ifndef MOE_TOOLS_MOE_RUN_COMPILED_H
 #define MOE_TOOLS_MOE_RUN_COMPILED_H
 
+#include "Launch.h"
 #include "moert/Program.h"
 #include <cstdint>
 #include <optional>
@@ -16,18 +17,20 @@
 struct CompiledOptions {
   std::string file;
   std::optional<int64_t> ranks;
-  std::optional<std::string> inputs, outputs, expect;
-  bool gather = false, stats = false, processes = false;
+  std::optional<std::string> inputs, outputs, expect, trace;
+  bool gather = false, stats = false, bench = false;
   double rtol = 1e-5, atol = 0;
   /// Seconds that a collective may wait.
-  std::optional<double> timeout;
-  /// The learning rate, and how many steps are made.
+  double timeout = 60;
+  /// The learning rate.
   std::optional<double> sgd;
-  int64_t steps = 1;
+  /// How often the layer runs.
+  int64_t steps = 1, warmup = 0;
 };
 
-/// Runs the layer with every rank a thread. Returns an exit code, having
-/// printed the error.
-int runCompiled(const moert::Program &program, const CompiledOptions &options);
+/// Runs the layer on all ranks, or on the one that this process is. Returns an
+/// exit code, having printed the error.
+int runCompiled(const moert::Program &program, const CompiledOptions &options,
+                const Launch &launch);
 
 #endif // MOE_TOOLS_MOE_RUN_COMPILED_H

@@ -1,4 +1,4 @@
-//===- Results.cpp - Compare and write what a compiled layer gave ---------===//
+//===- Results.cpp - Compare what a compiled layer gave -------------------===//
 //
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
@@ -6,11 +6,9 @@
 
 #include "Results.h"
 #include "Errors.h"
-#include "moert/OutputFiles.h"
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 
 using namespace moert;
 
@@ -21,41 +19,14 @@ std::string describeShape(const std::vector<int64_t> &shape) {
   return text.empty() ? "scalar" : text;
 }
 
-//===----------------------------------------------------------------------===//
-// Replicas
-//===----------------------------------------------------------------------===//
-
-bool printReplicas(const std::string &name,
-                   const std::vector<const Tensor *> &locals) {
-  size_t worst = 0;
-  double largest = 0;
-  std::vector<double> first, other;
-  std::string error;
-  for (size_t rank = 1; rank < locals.size(); ++rank) {
-    if (locals[rank]->data == locals[0]->data)
-      continue;
-    double difference = INFINITY;
-    if (toDoubles(*locals[0], first, error) &&
-        toDoubles(*locals[rank], other, error)) {
-      difference = 0;
-      for (size_t i = 0; i < first.size(); ++i) {
-        double distance = std::abs(first[i] - other[i]);
-        difference =
-            std::max(difference, std::isnan(distance) ? INFINITY : distance);
-      }
-    }
-    if (worst == 0 || difference > largest) {
-      worst = rank;
-      largest = difference;
-    }
-  }
-  if (worst == 0)
-    std::printf("%s: replicated, ranks bit-equal\n", name.c_str());
-  else
-    std::printf("%s: replicated, ranks DIFFER (max |difference| %g between "
-                "ranks 0 and %zu)\n",
-                name.c_str(), largest, worst);
-  return worst == 0;
+std::string listNames(const std::vector<std::string> &names) {
+  constexpr size_t most = 12;
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), most); ++i)
+    text += (i == 0 ? "'" : ", '") + names[i].substr(0, 60) + "'";
+  if (names.size() > most)
+    text += " and " + std::to_string(names.size() - most) + " more";
+  return text.empty() ? "none" : text;
 }
 
 std::vector<const Tensor *> column(const std::vector<LocalTensors> &locals,
@@ -67,74 +38,132 @@ std::vector<const Tensor *> column(const std::vector<LocalTensors> &locals,
 }
 
 //===----------------------------------------------------------------------===//
-// Outputs
+// Replicas
 //===----------------------------------------------------------------------===//
 
-int writeOutputs(const CompiledOptions &options, const ProgramInfo &info,
-                 const std::vector<LocalTensors> &results,
-                 const std::optional<TensorMap> &globals) {
-  namespace fs = std::filesystem;
-  std::error_code code;
-  fs::create_directories(*options.outputs, code);
-  if (!fs::is_directory(*options.outputs))
-    return fail(RuntimeFailure,
-                "cannot make the directory '" + *options.outputs +
-                    "': " + (code ? code.message() : "it is a file"),
-                "choose another directory with --outputs");
-  OutputFiles files;
+/// The largest difference of two tensors' elements. Infinite where one is no
+/// number, or where the bits of what cannot be subtracted differ.
+static double distance(const Tensor &a, const Tensor &b) {
+  std::vector<double> first, second;
   std::string error;
-  auto add = [&](const std::string &name, const TensorMap &tensors) {
-    return files.add((fs::path(*options.outputs) / name).string(), tensors,
-                     error);
-  };
-  bool added = true;
-  for (size_t rank = 0; rank < results.size() && added; ++rank) {
-    TensorMap tensors;
-    for (size_t i = 0; i < info.results.size(); ++i)
-      tensors[info.results[i].name] = results[rank][i];
-    added = add("rank" + std::to_string(rank) + ".safetensors", tensors);
+  if (!toDoubles(a, first, error) || !toDoubles(b, second, error))
+    return INFINITY;
+  double largest = 0;
+  for (size_t i = 0; i < first.size(); ++i) {
+    double difference = std::abs(first[i] - second[i]);
+    largest = std::max(largest, std::isnan(difference) ? INFINITY : difference);
   }
-  if (added && (!globals || add("global.safetensors", *globals)) &&
-      files.commit(error))
-    return Success;
-  return fail(RuntimeFailure, error,
-              "no output of this run was kept; choose another directory with "
-              "--outputs");
+  return largest;
 }
 
-int compare(const CompiledOptions &options, const ProgramInfo &info,
-            const std::vector<LocalTensors> &results) {
-  TensorMap expected;
+/// "replicated", or over which axes.
+static std::string describeReplication(const ProgramInfo &info,
+                                       const ValueInfo &value) {
+  if (value.isReplicated())
+    return "replicated";
+  std::string axes;
+  for (size_t axis = 0; axis < info.mesh.size(); ++axis)
+    if (value.placements[axis].kind == Placement::Replicate &&
+        info.mesh[axis].size > 1)
+      axes += (axes.empty() ? "'" : ", '") + info.mesh[axis].name + "'";
+  return axes.empty() ? "" : "replicated over " + axes;
+}
+
+bool printReplicas(const ProgramInfo &info, const ValueInfo &value,
+                   const std::vector<const Tensor *> &locals) {
+  std::string replication = describeReplication(info, value);
+  if (replication.empty())
+    return true;
+  int64_t worst = -1;
+  double largest = 0;
+  for (int64_t rank = 0; rank < int64_t(locals.size()); ++rank) {
+    const Tensor &first = *locals[firstReplica(info, value, rank)];
+    if (locals[rank]->data == first.data)
+      continue;
+    double difference = distance(first, *locals[rank]);
+    if (worst < 0 || difference > largest) {
+      worst = rank;
+      largest = difference;
+    }
+  }
+  if (worst < 0)
+    std::printf("%s: %s, ranks bit-equal\n", value.name.c_str(),
+                replication.c_str());
+  else
+    std::printf("%s: %s, ranks DIFFER (max |difference| %g between ranks %lld "
+                "and %lld)\n",
+                value.name.c_str(), replication.c_str(), largest,
+                static_cast<long long>(firstReplica(info, value, worst)),
+                static_cast<long long>(worst));
+  return worst < 0;
+}
+
+//===----------------------------------------------------------------------===//
+// Global results
+//===----------------------------------------------------------------------===//
+
+static std::vector<ValueInfo>::const_iterator
+findResult(const ProgramInfo &info, const std::string &name) {
+  return std::ranges::find_if(
+      info.results, [&](const ValueInfo &value) { return value.name == name; });
+}
+
+int readExpected(const CompiledOptions &options, const ProgramInfo &info,
+                 TensorMap &expected) {
   std::string error;
   if (!readSafeTensors(*options.expect, expected, error))
     return fail(UsageError, error, "check the file that --expect names");
-  bool different = false;
+  if (expected.empty())
+    return fail(UsageError, "'" + *options.expect + "' has no tensor",
+                "give it a tensor for each result to compare");
   for (const auto &[name, tensor] : expected) {
-    auto value = std::ranges::find_if(
-        info.results, [&](const ValueInfo &v) { return v.name == name; });
-    if (value == info.results.end() || tensor.shape != value->shape)
+    auto value = findResult(info, name);
+    if (value == info.results.end()) {
+      std::vector<std::string> names;
+      for (const ValueInfo &result : info.results)
+        names.push_back(result.name);
       return fail(UsageError,
                   "'" + *options.expect + "' has a tensor '" + name +
-                      "', but there is no such result of that shape",
+                      "', but there is no such result",
+                  "the results are " + listNames(names));
+    }
+    if (tensor.shape != value->shape)
+      return fail(UsageError,
+                  "'" + name + "' has shape " + describeShape(tensor.shape) +
+                      " in '" + *options.expect + "', the result has " +
+                      describeShape(value->shape),
                   "results are compared as global tensors");
+    std::vector<double> numbers;
+    if (!toDoubles(tensor, numbers, error))
+      return fail(UsageError, "'" + name + "': " + error,
+                  "convert the tensor in '" + *options.expect + "'");
+  }
+  return Success;
+}
+
+int compare(const CompiledOptions &options, const ProgramInfo &info,
+            const TensorMap &expected,
+            const std::vector<LocalTensors> &results) {
+  bool different = false;
+  for (const auto &[name, tensor] : expected) {
+    auto value = findResult(info, name);
     Tensor global;
-    error.clear();
+    std::vector<double> have, want;
+    std::string error;
     if (!gather(info, *value, column(results, value - info.results.begin()),
-                global, error)) {
+                global, error) ||
+        !toDoubles(global, have, error) || !toDoubles(tensor, want, error)) {
       std::printf("%s: DIFFERS: %s\n", name.c_str(), error.c_str());
       different = true;
       continue;
     }
-    std::vector<double> have, want;
-    if (!toDoubles(global, have, error) || !toDoubles(tensor, want, error))
-      return fail(UsageError, "'" + name + "': " + error,
-                  "give it as F32, F64 or BF16");
     double squares = 0, norm = 0, largest = 0;
     for (size_t i = 0; i < have.size(); ++i) {
-      double distance = std::abs(have[i] - want[i]);
-      squares += distance * distance;
+      double difference = std::abs(have[i] - want[i]);
+      squares += difference * difference;
       norm += want[i] * want[i];
-      largest = std::max(largest, std::isnan(distance) ? INFINITY : distance);
+      largest =
+          std::max(largest, std::isnan(difference) ? INFINITY : difference);
     }
     double relative = squares == 0 ? 0 : std::sqrt(squares) / std::sqrt(norm);
     bool equal = relative <= options.rtol || largest <= options.atol;
@@ -142,33 +171,24 @@ int compare(const CompiledOptions &options, const ProgramInfo &info,
     std::printf("%s: %s (relative error %.3g, max |difference| %.3g)\n",
                 name.c_str(), equal ? "equal" : "DIFFERS", relative, largest);
   }
+  for (const ValueInfo &value : info.results)
+    if (!expected.contains(value.name))
+      std::printf("%s: not compared, '%s' does not have it\n",
+                  value.name.c_str(), options.expect->c_str());
   if (!different)
     return Success;
   return fail(Different, "results differ from '" + *options.expect + "'",
               "the lines above say which; --rtol and --atol set tolerances");
 }
 
-void printStatistics(const ProgramInfo &info,
-                     const std::vector<CollectiveCount> &counts) {
-  std::map<std::pair<std::string, std::string>, CollectiveCount> lines;
-  CollectiveCount total;
-  for (size_t i = 0; i < counts.size(); ++i) {
-    const CollectiveInfo &collective = info.collectives[i];
-    std::string axes;
-    for (int64_t axis : collective.axes)
-      axes += (axes.empty() ? "" : ",") + info.mesh[axis].name;
-    CollectiveCount &line =
-        lines[{collective.kind, axes + " " + collective.phase}];
-    for (CollectiveCount *sum : {&line, &total}) {
-      sum->count += counts[i].count;
-      sum->bytes += counts[i].bytes;
+bool gatherAll(const ProgramInfo &info,
+               const std::vector<LocalTensors> &results, TensorMap &globals,
+               std::string &error) {
+  for (size_t i = 0; i < info.results.size(); ++i)
+    if (!gather(info, info.results[i], column(results, i),
+                globals[info.results[i].name], error)) {
+      error = "result '" + info.results[i].name + "': " + error;
+      return false;
     }
-  }
-  std::printf("%-16s %-16s %8s %14s\n", "collective", "axis phase", "count",
-              "bytes");
-  lines[{"total", ""}] = total;
-  for (const auto &[key, line] : lines)
-    std::printf("%-16s %-16s %8lld %14lld\n", key.first.c_str(),
-                key.second.c_str(), static_cast<long long>(line.count),
-                static_cast<long long>(line.bytes));
+  return true;
 }

@@ -37,6 +37,8 @@ struct Placement {
   Kind kind = Replicate;
   /// `Shard` only.
   int64_t dim = 0;
+
+  bool operator==(const Placement &) const = default;
 };
 
 /// An argument or a result.

@@ -53,6 +53,8 @@ protected:
                        const int64_t *send, int64_t numSend, void *&share);
   virtual bool find(int64_t rank, const Request &request, Operand &operand);
 
+  Meeting &meeting;
+
 private:
   /// A collective of this rank while it is in it.
   struct Call;
@@ -62,7 +64,6 @@ private:
   bool leave(Call &call);
   bool reduceInTurns(Call &call, void *out, int64_t count);
 
-  Meeting &meeting;
   int32_t step = 0;
   bool recording = false;
   std::vector<Span> spans;

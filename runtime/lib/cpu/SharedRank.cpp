@@ -83,7 +83,7 @@ bool SharedRank::runAndPublish(const Program &program, LocalTensors &arguments,
     }
   if (header.numSpans > 0)
     std::memcpy(window, getSpans().data(), header.numSpans * sizeof(Span));
-  return true;
+  return meeting.finishStep(getNumber());
 }
 
 bool moert::collect(SharedMemory &memory, int64_t rank, LocalTensors *arguments,

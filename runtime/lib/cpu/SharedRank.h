@@ -19,7 +19,8 @@ public:
              SharedMemory &memory)
       : CPURank(info, number, meeting), memory(memory) {}
 
-  /// Runs all steps and then puts into the window what `collect` wants.
+  /// Runs all steps and then puts into the window what `collect` wants. False
+  /// if the run has ended before all ranks have done so.
   bool runAndPublish(const Program &program, LocalTensors &arguments,
                      LocalTensors &results, const RunOptions &options);
 

@@ -39,8 +39,11 @@ RunReport moert::runThreads(const Program &program,
   const ProgramInfo &info = program.getInfo();
   int64_t ranks = info.numRanks();
   results.clear();
-  for (int64_t rank = 0; rank < ranks; ++rank)
+  std::vector<int64_t> all;
+  for (int64_t rank = 0; rank < ranks; ++rank) {
     results.push_back(allocateResults(info, rank));
+    all.push_back(rank);
+  }
 
   auto state = std::make_shared<State>(info, options.timeout);
   auto crashes = std::make_unique<CrashHandler>();
@@ -53,7 +56,7 @@ RunReport moert::runThreads(const Program &program,
       state->meeting.stop(rank);
     });
   // Ranks that wait end at once; one that computes is given a moment.
-  bool stopped = state->meeting.waitUntilStopped(/*grace=*/1);
+  bool stopped = state->meeting.waitUntilStopped(all, /*grace=*/1);
   for (std::thread &thread : threads)
     stopped ? thread.join() : thread.detach();
   RunReport report;
