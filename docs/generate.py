@@ -49,7 +49,7 @@ PAGES = {
         "Passes",
         "`moe-opt --moe-check` runs, in this order: `spmd-infer-placements`,\n"
         "`moe-differentiate`, `spmd-infer-placements` on the backward part,\n"
-        "`spmd-verify-gradients`. `moe-compile` goes on with\n"
+        "`spmd-verify-gradients`, `spmd-check-requirements`. `moe-compile` goes on with\n"
         "`spmd-defer-reductions`, `spmd-localize`, `moert-bucket-collectives`,\n"
         "`moert-number-collectives`, linalg, one-shot bufferization and\n"
         "`convert-moert-to-llvm`. The order stands in `lib/Pipelines/Pipelines.cpp`.",

@@ -235,8 +235,6 @@ void Differentiator::finish(func::ReturnOp primalReturn) {
   joint.setFunctionType(builder.getFunctionType(
       joint.getArgumentTypes(), ValueRange(results).getTypes()));
   joint.setAllResultAttrs(attrs);
-  for (unsigned i = 0; i < joint.getNumArguments(); ++i)
-    joint.removeArgAttr(i, SPMDDialect::kGradPlacementAttr);
 }
 
 LogicalResult Differentiator::run() {

@@ -46,12 +46,14 @@ void moe::buildMoECheckPipeline(OpPassManager &pm, bool verify) {
   pm.addNestedPass<func::FuncOp>(spmd::createInferPlacements());
   if (verify)
     pm.addNestedPass<func::FuncOp>(spmd::createVerifyGradients());
+  pm.addNestedPass<func::FuncOp>(spmd::createCheckRequirements());
 }
 
 void moe::buildMoEDeferPipeline(OpPassManager &pm, llvm::StringRef policy) {
   spmd::DeferReductionsOptions options;
   options.policy = policy.str();
   pm.addNestedPass<func::FuncOp>(spmd::createDeferReductions(options));
+  pm.addNestedPass<func::FuncOp>(spmd::createCheckRequirements());
   pm.addPass(createCSEPass());
 }
 

@@ -16,8 +16,9 @@ class OpPassManager;
 
 namespace moe {
 
-/// Infer, differentiate, infer, and with `verify`, verify. Runs on a module;
-/// functions that are joint already are only inferred and verified.
+/// Infer, differentiate, infer, and with `verify`, verify; then check what the
+/// outside requires. Runs on a module; functions that are joint already are not
+/// differentiated.
 void buildMoECheckPipeline(mlir::OpPassManager &pm, bool verify = true);
 
 /// Moves the reductions of verified functions; `policy` is an option of

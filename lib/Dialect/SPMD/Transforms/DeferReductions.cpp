@@ -11,9 +11,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Deferral.h"
 #include "MinCut.h"
 #include "moe/Analysis/PlacementAnalysis.h"
-#include "moe/Dialect/SPMD/IR/SPMD.h"
 #include "moe/Dialect/SPMD/Transforms/Passes.h"
 
 namespace moe::spmd {
@@ -23,102 +23,6 @@ namespace moe::spmd {
 
 using namespace mlir;
 using namespace moe::spmd;
-
-namespace {
-
-enum class Policy { Eager, Boundary, MinCut };
-
-/// A value whose form on the axis may be chosen. The result of a conversion
-/// that reduces is the same value as its operand.
-struct Flexible {
-  enum Kind {
-    /// Becomes Partial here: a contraction, an argument, a claim.
-    Created,
-    /// Linear in its one flexible operand.
-    Linear,
-    /// A sum: Partial if all terms are, replicated if all are.
-    Sum,
-  };
-  Flexible(Kind kind, Value value) : kind(kind), value(value) {}
-
-  Kind kind;
-  Value value;
-  /// Flexible operands, as indices into the list of values.
-  SmallVector<unsigned> operands;
-  /// Conversions that reduced it before.
-  SmallVector<Operation *> conversions;
-  /// Something depends on its very terms, or leaves it Partial.
-  bool mustBePartial = false;
-  bool neededReplicated = false;
-  /// Conversions that cut it: a Partial one is reduced and scattered at once.
-  unsigned numScatters = 0;
-
-  /// Chosen: computed Partial, or replicated.
-  bool partial = true;
-  /// The two forms, as far as they exist.
-  Value partialForm, replicatedForm;
-};
-
-/// What one use of a flexible value takes.
-struct Use {
-  enum Kind { AsResult, Scatter, Partial, Replicated };
-  Kind kind;
-  OpOperand *operand;
-  unsigned entry;
-  /// For `AsResult`: the flexible value that the user computes.
-  unsigned result = 0;
-};
-
-/// One axis of one function.
-class Deferral {
-public:
-  Deferral(func::FuncOp function, unsigned axis)
-      : function(function), axis(axis) {}
-
-  void run(Policy policy);
-
-private:
-  Placement get(Value value) const {
-    return cast<PlacedTensorType>(value.getType()).getPlacements()[axis];
-  }
-  bool isPartialSum(Value value) const {
-    return isa<PlacedTensorType>(value.getType()) &&
-           get(value) == Placement::partial();
-  }
-  std::optional<unsigned> find(Value value) const {
-    auto found = numbers.find(value);
-    return found == numbers.end() ? std::nullopt
-                                  : std::optional<unsigned>(found->second);
-  }
-  void add(Flexible entry) {
-    numbers[entry.value] = entries.size();
-    entries.push_back(std::move(entry));
-  }
-  bool reduces(RedistributeOp op) const;
-  std::optional<Flexible::Kind> classify(Operation *op) const;
-  void collect(Operation *op);
-  void collectUse(OpOperand &operand);
-  void pinTerms();
-  void choose(Policy policy);
-  void chooseCheapest();
-  int64_t bytesOf(Value value) const;
-
-  void rewrite(Operation *op);
-  Value takePartial(Operation *user, Flexible &entry);
-  Value takeReplicated(Operation *user, Flexible &entry);
-  Value convert(OpBuilder &builder, Operation *reason, Value value,
-                Placement to);
-
-  func::FuncOp function;
-  unsigned axis;
-  std::vector<Flexible> entries;
-  DenseMap<Value, unsigned> numbers;
-  std::vector<Use> uses;
-  /// The use that an operand is.
-  DenseMap<OpOperand *, unsigned> useNumbers;
-};
-
-} // namespace
 
 /// Whether a conversion makes a Partial sum replicated and nothing else.
 bool Deferral::reduces(RedistributeOp op) const {
@@ -195,6 +99,7 @@ void Deferral::collectUse(OpOperand &operand) {
     use.result = *result;
   } else if (conversion && get(conversion.getResult()).isShard()) {
     use.kind = Use::Scatter;
+    use.reduced = isPartialSum(operand.get());
     ++entry.numScatters;
   } else if (isPartialSum(operand.get())) {
     use.kind = Use::Partial;
@@ -202,6 +107,7 @@ void Deferral::collectUse(OpOperand &operand) {
   } else {
     entry.neededReplicated = true;
   }
+  entry.uses.push_back(uses.size());
   useNumbers[&operand] = uses.size();
   uses.push_back(use);
 }
@@ -298,6 +204,7 @@ Value Deferral::takeReplicated(Operation *user, Flexible &entry) {
         entry.conversions.empty() ? user : entry.conversions.front();
     entry.replicatedForm =
         convert(builder, reason, entry.partialForm, Placement::replicate());
+    entry.reducedBy = entry.replicatedForm.getDefiningOp();
   }
   return entry.replicatedForm;
 }
@@ -320,14 +227,14 @@ void Deferral::rewrite(Operation *op) {
       }
       continue;
     }
-    const Use &use = uses[found->second];
+    Use &use = uses[found->second];
     Flexible &entry = entries[use.entry];
     bool partial = use.kind == Use::Partial;
     if (use.kind == Use::AsResult)
       partial = entries[use.result].partial;
     else if (use.kind == Use::Scatter)
       // Cut from the replicated form if there is one.
-      partial = !entry.replicatedForm;
+      partial = use.reduces = !entry.replicatedForm;
     operand.set(partial ? takePartial(op, entry) : takeReplicated(op, entry));
   }
   for (Value value : op->getResults()) {
@@ -359,6 +266,8 @@ void Deferral::run(Policy policy) {
   choose(policy);
   for (Operation *op : operations)
     rewrite(op);
+  if (function.getContext()->getRemarkEngine())
+    emitRemarks(policy);
   for (Flexible &entry : llvm::reverse(entries))
     for (Operation *conversion : llvm::reverse(entry.conversions))
       conversion->erase();

@@ -83,6 +83,12 @@ def DeferReductions : Pass<"spmd-defer-reductions", "::mlir::func::FuncOp"> {
     Before, the function must verify. After, it is verified again: every type is
     true and results are placed as they were.
 
+    A remark for each reduction of the program as it was says what became of it:
+    `kept`, `moved`, `merged` or `removed`, over which axis, to where, why, and
+    how many bytes a rank sends for it by ring algorithms, before and after. They
+    are shown with `--remarks-filter=spmd-defer-reductions
+    --remark-format=emitRemark`, and `moe-compile --report` has them.
+
     Input:
     ```mlir
     %2 = spmd.redistribute %0 : !P -> !R
@@ -99,6 +105,27 @@ def DeferReductions : Pass<"spmd-defer-reductions", "::mlir::func::FuncOp"> {
     Option<"policy", "policy", "std::string", "\"min-cut\"",
            "min-cut, boundary or eager">
   ];
+}
+
+def CheckRequirements
+    : Pass<"spmd-check-requirements", "::mlir::func::FuncOp"> {
+  let summary = "refuse gradients that leave otherwise than the outside needs";
+  let description = [{
+    The gradient of argument `x` is the result named `grad.x`. It has to leave the
+    function placed as the argument is, or as the argument's
+    `spmd.grad_placement` says (Q1). Joint functions of `moe-differentiate` meet
+    this, for it converts every gradient last; one that is written by hand may
+    forget a reduction, and be typed so throughout.
+
+    Looks at types alone, so it also says something of a program whose claims are
+    not verified. `--moe-check` runs it last, `moe-compile` once more after
+    deferral.
+
+    Refused:
+    ```mlir
+    func.func @f.vjp(%w: !R {spmd.name = "w"}, ...) -> (!P {spmd.name = "grad.w"})
+    ```
+  }];
 }
 
 #endif // MOE_DIALECT_SPMD_TRANSFORMS_PASSES_TD
