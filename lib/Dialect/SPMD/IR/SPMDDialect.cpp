@@ -131,6 +131,18 @@ static void printAxisName(AsmPrinter &printer, StringRef name) {
   printer.printKeywordOrString(name);
 }
 
+/// `<a, b, ..>`, perhaps empty. MLIR 22's Delimiter::LessGreater reports a
+/// missing `<` and then succeeds.
+static ParseResult parseAngleList(AsmParser &parser,
+                                  function_ref<ParseResult()> parseElement) {
+  if (parser.parseLess())
+    return failure();
+  if (succeeded(parser.parseOptionalGreater()))
+    return success();
+  return failure(parser.parseCommaSeparatedList(parseElement) ||
+                 parser.parseGreater());
+}
+
 /// Bounds the recursion over text that nests without end.
 constexpr unsigned kMaxAxisNesting = 64;
 
@@ -222,8 +234,7 @@ Attribute MeshAttr::parse(AsmParser &parser, Type) {
     axes.push_back(*axis);
     return success();
   };
-  if (parser.parseCommaSeparatedList(AsmParser::Delimiter::LessGreater,
-                                     parseOne))
+  if (parseAngleList(parser, parseOne))
     return {};
   return MeshAttr::getChecked([&] { return parser.emitError(loc); },
                               parser.getContext(), axes);
@@ -384,9 +395,8 @@ Attribute PlacementsAttr::parse(AsmParser &parser, Type) {
   SmallVector<StringAttr> axes;
   SmallVector<Placement> placements;
   SMLoc loc = parser.getCurrentLocation();
-  if (parser.parseCommaSeparatedList(AsmParser::Delimiter::LessGreater, [&] {
-        return parseAxisPlacement(parser, axes, placements);
-      }))
+  if (parseAngleList(
+          parser, [&] { return parseAxisPlacement(parser, axes, placements); }))
     return {};
   return PlacementsAttr::getChecked([&] { return parser.emitError(loc); },
                                     parser.getContext(), axes, placements);
