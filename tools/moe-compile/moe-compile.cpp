@@ -10,6 +10,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/FileUtilities.h"
 #include "moe/Pipelines/Pipelines.h"
+#include "moe/Support/StackOverflow.h"
 #include "moe/Target/SharedObject.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileUtilities.h"
@@ -91,6 +92,7 @@ int main(int argc, char **argv) {
   if (emitKind == "artifact" && outputPath.empty())
     return fail("no output", "say where it goes: -o layer.so");
 
+  moe::reportStackOverflow("moe-compile", inputPath);
   mlir::DialectRegistry registry;
   moe::registerCompilerDialects(registry);
   mlir::MLIRContext context(registry);

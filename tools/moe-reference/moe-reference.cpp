@@ -20,6 +20,7 @@
 #include "moe/Dialect/MoE/IR/MoE.h"
 #include "moe/Pipelines/Pipelines.h"
 #include "moe/Reference/Interpreter.h"
+#include "moe/Support/StackOverflow.h"
 #include "llvm/Support/SourceMgr.h"
 
 using namespace moe;
@@ -275,40 +276,13 @@ static int runModule(const Options &options, mlir::ModuleOp module) {
              : runFloat(options, function, *mesh, args, results, given);
 }
 
-/// Whether brackets are nested so deeply that the parser, which recurses, could
-/// run out of stack.
-static bool isTooDeep(llvm::StringRef text) {
-  constexpr int maxDepth = 256;
-  const llvm::StringRef opening = "([{<", closing = ")]}>";
-  int depths[4] = {};
-  for (size_t i = 0; i < text.size(); ++i) {
-    char c = text[i];
-    if (c == '"') {
-      while (++i < text.size() && text[i] != '"')
-        i += text[i] == '\\';
-    } else if (text.substr(i).starts_with("//")) {
-      i = std::min(text.find('\n', i), text.size());
-    } else if (size_t kind = opening.find(c); kind != llvm::StringRef::npos) {
-      if (++depths[kind] > maxDepth)
-        return true;
-    } else if (size_t kind = closing.find(c); kind != llvm::StringRef::npos) {
-      // The head of an arrow closes nothing.
-      if (depths[kind] > 0 && (c != '>' || i == 0 || text[i - 1] != '-'))
-        --depths[kind];
-    }
-  }
-  return false;
-}
-
 /// Parses, checks and runs the program.
 static int runFile(const Options &options) {
   std::string error;
   auto buffer = mlir::openInputFile(options.file, &error);
   if (!buffer)
     return fail(Rejected, error, "check the path of the .mlir file");
-  if (isTooDeep(buffer->getBuffer()))
-    return fail(Rejected, "'" + options.file + "' is nested too deeply",
-                "brackets may be nested 256 deep");
+  reportStackOverflow("moe-run", options.file);
   llvm::SourceMgr sources;
   sources.AddNewSourceBuffer(std::move(buffer), llvm::SMLoc());
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
