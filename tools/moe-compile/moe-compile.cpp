@@ -10,10 +10,10 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/FileUtilities.h"
 #include "moe/Pipelines/Pipelines.h"
+#include "moe/Support/OutputFile.h"
 #include "moe/Support/StackOverflow.h"
 #include "moe/Target/SharedObject.h"
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/SourceMgr.h"
 
@@ -50,25 +50,17 @@ static int fail(const llvm::Twine &message, const llvm::Twine &help) {
   return 1;
 }
 
-/// Text, whole or not at all.
-static int
-writeText(llvm::function_ref<mlir::LogicalResult(llvm::raw_ostream &)> print) {
+/// What is asked for, as the contents of a file.
+static mlir::FailureOr<std::string> emit(mlir::ModuleOp module) {
+  if (emitKind == "artifact")
+    return moe::emitSharedObject(module);
   std::string text;
   llvm::raw_string_ostream os(text);
-  if (mlir::failed(print(os)))
-    return 1;
-  if (outputPath.empty() || outputPath == "-") {
-    llvm::outs() << text;
-    return 0;
-  }
-  auto write = [&](llvm::raw_ostream &file) {
-    file << text;
-    return llvm::Error::success();
-  };
-  if (llvm::Error error = llvm::writeToOutput(outputPath, write))
-    return fail(outputPath + ": " + llvm::toString(std::move(error)),
-                "the folder must exist and be writable");
-  return 0;
+  if (emitKind == "mlir")
+    module.print(os);
+  else if (mlir::failed(moe::emitLLVMIR(module, os)))
+    return mlir::failure();
+  return text;
 }
 
 int main(int argc, char **argv) {
@@ -96,6 +88,8 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   moe::registerCompilerDialects(registry);
   mlir::MLIRContext context(registry);
+  // Errors quote the line; the whole module beside it would be pages.
+  context.printOpOnDiagnostic(false);
   std::string error;
   auto file = mlir::openInputFile(inputPath, &error);
   if (!file)
@@ -118,13 +112,12 @@ int main(int argc, char **argv) {
     moe::buildMoELowerCPUPipeline(lower);
   if (mlir::failed(check.run(*module)) || mlir::failed(lower.run(*module)))
     return 1;
-  if (emitKind == "mlir")
-    return writeText([&](llvm::raw_ostream &os) {
-      module->print(os);
-      return mlir::success();
-    });
-  if (emitKind == "llvm")
-    return writeText(
-        [&](llvm::raw_ostream &os) { return moe::emitLLVMIR(*module, os); });
-  return mlir::succeeded(moe::emitSharedObject(*module, outputPath)) ? 0 : 1;
+  mlir::FailureOr<std::string> program = emit(*module);
+  if (mlir::failed(program))
+    return 1;
+  if (llvm::Error problem = moe::writeOutputFile(
+          outputPath.empty() ? "-" : outputPath.getValue(), *program))
+    return fail(llvm::toString(std::move(problem)),
+                "the folder must exist, be writable and have space left");
+  return 0;
 }

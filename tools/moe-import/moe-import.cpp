@@ -6,10 +6,10 @@
 
 #include "mlir/IR/MLIRContext.h"
 #include "moe/Import/LayerImporter.h"
+#include "moe/Support/OutputFile.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -145,49 +145,12 @@ static mlir::FailureOr<LabelMap> getLabels(const LayerConfig &config,
   return parseLabels(text, labelsText, config, options, error);
 }
 
-static std::error_code write(llvm::raw_fd_ostream &os, llvm::StringRef text) {
-  os << text;
-  os.flush();
-  std::error_code problem = os.error();
-  // An error that is left in place ends the program in the destructor.
-  os.clear_error();
-  return problem;
-}
-
-/// Writes a file whole or not at all: beside its place, and moves it there.
-static llvm::Error writeFile(llvm::StringRef path, llvm::StringRef text) {
-  llvm::sys::fs::file_status status;
-  if (!llvm::sys::fs::status(path, status) && !is_regular_file(status)) {
-    // A pipe or a device must not be replaced by a file.
-    std::error_code problem;
-    llvm::raw_fd_ostream os(path, problem, llvm::sys::fs::CD_OpenExisting,
-                            llvm::sys::fs::FA_Write, llvm::sys::fs::OF_None);
-    return llvm::errorCodeToError(problem ? problem : write(os, text));
-  }
-  auto file = llvm::sys::fs::TempFile::create(path + ".%%%%%%%%.tmp");
-  if (!file)
-    return file.takeError();
-  std::error_code problem;
-  {
-    llvm::raw_fd_ostream os(file->FD, /*shouldClose=*/false);
-    problem = write(os, text);
-  }
-  if (!problem)
-    return file->keep(path);
-  return llvm::joinErrors(llvm::errorCodeToError(problem), file->discard());
-}
-
-/// To the standard output if `path` is "-".
-static mlir::LogicalResult writeText(const std::string &path,
-                                     llvm::StringRef text, ImportError &error) {
-  bool toStdout = path == "-";
-  llvm::Error problem = toStdout
-                            ? llvm::errorCodeToError(write(llvm::outs(), text))
-                            : writeFile(path, text);
+static mlir::LogicalResult writeText(llvm::StringRef path, llvm::StringRef text,
+                                     ImportError &error) {
+  llvm::Error problem = moe::writeOutputFile(path, text);
   if (!problem)
     return mlir::success();
-  error = {(toStdout ? "standard output" : path) + ": " +
-               llvm::toString(std::move(problem)),
+  error = {llvm::toString(std::move(problem)),
            "the folder must exist, be writable and have space left"};
   return mlir::failure();
 }

@@ -1,5 +1,4 @@
-//===- SharedObject.h - From the LLVM dialect to a shared object -*- C++
-//-*-===//
+//===- SharedObject.h - LLVM dialect to a shared object ---------*- C++ -*-===//
 //
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
@@ -20,11 +19,10 @@ namespace moe {
 /// machine's processor. Errors are reported at the module.
 mlir::LogicalResult emitLLVMIR(mlir::ModuleOp module, llvm::raw_ostream &os);
 
-/// Writes the module as a shared object, whole or not at all. Its `moert_*`
-/// symbols are left to the program that loads it. Errors: no linker is found,
-/// it fails, the file cannot be written.
-mlir::LogicalResult emitSharedObject(mlir::ModuleOp module,
-                                     llvm::StringRef path);
+/// The module as a shared object, as the contents of its file. Its `moert_*`
+/// symbols are left to the program that loads it. Errors, reported at the
+/// module: no linker is found, it fails, there is no place for temporary files.
+mlir::FailureOr<std::string> emitSharedObject(mlir::ModuleOp module);
 
 } // namespace moe
 

@@ -13,6 +13,8 @@
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FileUtilities.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Program.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
@@ -91,6 +93,13 @@ static LogicalResult emitObject(ModuleOp module, llvm::StringRef path) {
                                    llvm::CodeGenFileType::ObjectFile))
     return module.emitError("cannot make an object file");
   passes.run(*llvmModule);
+  os.flush();
+  if (std::error_code problem = os.error()) {
+    // An error that is left in place ends the program in the destructor.
+    os.clear_error();
+    return module.emitError("cannot write ")
+           << path << ": " << problem.message();
+  }
   return success();
 }
 
@@ -113,28 +122,22 @@ static LogicalResult link(ModuleOp module, llvm::StringRef object,
   return success();
 }
 
-LogicalResult moe::emitSharedObject(ModuleOp module, llvm::StringRef path) {
+FailureOr<std::string> moe::emitSharedObject(ModuleOp module) {
   llvm::SmallString<128> object, shared;
-  // Beside its place, so that the last step is a rename.
-  if (std::error_code code =
-          llvm::sys::fs::createUniqueFile(path + ".%%%%%%.tmp", shared))
-    return module.emitError("cannot write ")
-           << path << ": " << code.message()
-           << "; help: the folder must exist and be writable";
-  if (std::error_code code =
-          llvm::sys::fs::createTemporaryFile("moe", "o", object)) {
-    llvm::sys::fs::remove(shared);
-    return module.emitError("cannot make a temporary file: ") << code.message();
-  }
-  LogicalResult result = emitObject(module, object);
-  if (succeeded(result))
-    result = link(module, object, shared);
-  llvm::sys::fs::remove(object);
-  if (succeeded(result))
-    if (std::error_code code = llvm::sys::fs::rename(shared, path))
-      result = module.emitError("cannot write ")
-               << path << ": " << code.message();
-  if (failed(result))
-    llvm::sys::fs::remove(shared);
-  return result;
+  std::error_code problem =
+      llvm::sys::fs::createTemporaryFile("moe", "o", object);
+  if (!problem)
+    problem = llvm::sys::fs::createTemporaryFile("moe", "so", shared);
+  llvm::FileRemover removeObject(object), removeShared(shared);
+  if (problem)
+    return module.emitError("cannot make a temporary file: ")
+           << problem.message() << "; help: TMPDIR says where they go";
+  if (failed(emitObject(module, object)) ||
+      failed(link(module, object, shared)))
+    return failure();
+  auto contents = llvm::MemoryBuffer::getFile(shared);
+  if (!contents)
+    return module.emitError("cannot read ")
+           << shared << ": " << contents.getError().message();
+  return (*contents)->getBuffer().str();
 }
