@@ -1,6 +1,10 @@
 // RUN: moe-opt %s --convert-moert-to-llvm | FileCheck %s
+// RUN: moe-opt %s --convert-moert-to-llvm=target=abacus \
+// RUN:   | FileCheck %s --check-prefix=TARGET
 
 #mesh = #spmd.mesh<tp=2>
+
+// TARGET: @moert_program("{{.*}}\22target\22:\22abacus\22
 
 // The description, then the program, then what the runtime calls.
 // CHECK: llvm.mlir.global external constant @moert_program("{
