@@ -86,6 +86,9 @@ TEST_P(DerivativeTest, EqualsDifference) {
                             {"E", "4x5x4xf32"},
                             {"C", "4xi32"},
                             {"T", "2x3x4xf32"},
+                            {"D", "4xf32"},
+                            {"H", "6xf32"},
+                            {"K", "4x6xf32"},
                             {"F", "6x5xf32"},
                             {"G", "12x5xf32"}})
     source +=
@@ -138,6 +141,17 @@ TEST_P(DerivativeTest, EqualsDifference) {
 const Operation operations[] = {
     {"einsum", "(%a: !A, %b: !B) -> !F",
      "%0 = moe.einsum \"td,fd->tf\" %a, %b : (!A, !B) -> !F\nreturn %0 : !F"},
+    {"sum_of_rows", "(%a: !A) -> !D",
+     "%0 = moe.einsum \"td->d\" %a : (!A) -> !D\nreturn %0 : !D"},
+    {"sum_of_columns", "(%a: !A) -> !H",
+     "%0 = moe.einsum \"td->t\" %a : (!A) -> !H\nreturn %0 : !H"},
+    // One letter is summed away in each operand alone.
+    {"product_of_sums", "(%a: !A, %b: !B) -> !F",
+     "%0 = moe.einsum \"td,fe->tf\" %a, %b : (!A, !B) -> !F\nreturn %0 : !F"},
+    {"product_with_sum", "(%a: !A, %b: !D) -> !H",
+     "%0 = moe.einsum \"td,e->t\" %a, %b : (!A, !D) -> !H\nreturn %0 : !H"},
+    {"transposition", "(%a: !A) -> !K",
+     "%0 = moe.einsum \"td->dt\" %a : (!A) -> !K\nreturn %0 : !K"},
     {"row_scale", "(%a: !M, %b: !N) -> !M",
      "%0 = moe.einsum \"nd,n->nd\" %a, %b : (!M, !N) -> !M\nreturn %0 : !M"},
     {"grouped_einsum", "(%a: !M, %w: !E, %c: !C) -> !G",

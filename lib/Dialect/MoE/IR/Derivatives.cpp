@@ -49,24 +49,21 @@ void EinsumOp::buildVjp(OpBuilder &builder, ValueRange cotangents,
     });
     if (spread && inputs.size() == 2) {
       // Contract first, then spread: an einsum has two operands at most.
+      auto full = cast<PlacedTensorType>(getInputs()[i].getType());
       std::string kept;
-      for (char letter : equation->operands[i])
-        if (letters.find(letter) != std::string::npos)
-          kept += letter;
-      PlacedTensorType full = cast<PlacedTensorType>(getInputs()[i].getType());
       SmallVector<int64_t> shape;
       for (auto [letter, size] :
-           llvm::zip(equation->operands[i], full.getShape()))
-        if (kept.find(letter) != std::string::npos)
-          shape.push_back(size);
-      auto type =
-          cast<PlacedTensorType>(full.cloneWith(shape, full.getElementType()));
-      // Cuts of the full tensor may name dimensions that the kept one lacks.
-      auto unknown = PlacedTensorType::get(
+           llvm::zip(equation->operands[i], full.getShape())) {
+        if (letters.find(letter) == std::string::npos)
+          continue;
+        kept += letter;
+        shape.push_back(size);
+      }
+      auto type = PlacedTensorType::get(
           shape, full.getElementType(), full.getMesh(),
-          SmallVector<spmd::Placement>(type.getPlacements().size()));
-      Value contracted = EinsumOp::create(builder, getLoc(), unknown,
-                                          term + "->" + kept, inputs);
+          SmallVector<spmd::Placement>(full.getPlacements().size()));
+      Value contracted =
+          EinsumOp::create(builder, getLoc(), type, term + "->" + kept, inputs);
       inputs = {contracted};
       term = kept;
     }
