@@ -125,7 +125,6 @@ void PlacementAnalysis::visitAxis(Operation *op, unsigned axis) {
     transfer.results = {repair->placement};
     transfer.step = TransferStep::Carried;
   }
-  numClaims += isClaim;
 
   Finding finding;
   finding.op = op;

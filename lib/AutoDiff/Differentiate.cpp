@@ -85,7 +85,7 @@ LogicalResult Differentiator::checkPrimal() {
   if (!isa<func::ReturnOp>(body.getTerminator()))
     return body.getTerminator()->emitError(
         "[A1] cannot differentiate a function that does not end in "
-        "func.return");
+        "func.return; help: end it so");
   for (Operation &op : body)
     for (Value result : op.getResults())
       if (auto type = dyn_cast<PlacedTensorType>(result.getType()))

@@ -50,20 +50,6 @@ std::vector<LabelSite> moe::importer::labelSites(const LayerConfig &config,
 // Eras of torchtitan
 //===----------------------------------------------------------------------===//
 
-static constexpr BuiltinLabels kBuiltins[] = {
-    {"none", "no labels; gradients are reduced where they leave the layer"},
-    {"titan-1805", "before #1878: local tensors are taken for replicated"},
-    {"titan-1878", "after #1878: the rows' gradient is reduced early"},
-    {"titan-2388", "#1878 and the logits' gradient summed, as #2388 proposed"},
-    {"titan-2416-review", "#1878 and the top scores' gradient summed, the "
-                          "revision of #2416 that was reviewed"},
-    {"titan-2416-seed", "MoEColwiseParallel and MoERowwiseParallel: all "
-                        "gradients partial up to the layer's boundary"},
-    {"titan-2416", "#2416 as merged"},
-};
-
-ArrayRef<BuiltinLabels> moe::importer::builtinLabels() { return kBuiltins; }
-
 FailureOr<LabelMap> moe::importer::getBuiltinLabels(StringRef name,
                                                     const LayerConfig &config,
                                                     const LayerOptions &options,
@@ -112,12 +98,10 @@ FailureOr<LabelMap> moe::importer::getBuiltinLabels(StringRef name,
     if (!tp2ep)
       labels["routed_input"] = {"partial"};
   } else if (name != "none") {
-    SmallVector<StringRef> known;
-    for (const BuiltinLabels &builtin : kBuiltins)
-      known.push_back(builtin.name);
     error = {"unknown labels " + quote(name),
-             "use one of " + llvm::join(known, ", ") +
-                 ", or a file whose name ends in .json"};
+             "use one of none, titan-1805, titan-1878, titan-2388, "
+             "titan-2416-review, titan-2416-seed, titan-2416, or a file whose "
+             "name ends in .json"};
     return failure();
   }
 

@@ -67,8 +67,6 @@ public:
   /// The truth about `value` on leaf axis `axis`; for an operand of a false
   /// claim, what it really is.
   const Derivation &get(mlir::Value value, unsigned axis) const;
-  /// Number of claims that were checked, true and false.
-  unsigned getNumClaims() const { return numClaims; }
 
 private:
   void visit(mlir::Operation *op);
@@ -87,7 +85,6 @@ private:
   /// Findings that a value follows from.
   llvm::DenseMap<mlir::Value, llvm::SetVector<unsigned>> taints;
   llvm::SmallVector<Finding> findings;
-  unsigned numClaims = 0;
 };
 
 /// Whether placed tensors are operands or results of `op` or of an operation in

@@ -47,14 +47,8 @@ struct LabelSite {
 std::vector<LabelSite> labelSites(const LayerConfig &config,
                                   const LayerOptions &options);
 
-/// One era of torchtitan's labels (docs/Tools/moe-import.md).
-struct BuiltinLabels {
-  llvm::StringLiteral name;
-  llvm::StringLiteral description;
-};
-llvm::ArrayRef<BuiltinLabels> builtinLabels();
-
-/// The labels of the era called `name`, for the sites that the layer has.
+/// The labels of torchtitan's era called `name` (docs/Tools/moe-import.md), for
+/// the sites that the layer has.
 mlir::FailureOr<LabelMap> getBuiltinLabels(llvm::StringRef name,
                                            const LayerConfig &config,
                                            const LayerOptions &options,

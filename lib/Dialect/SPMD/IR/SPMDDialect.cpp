@@ -290,13 +290,6 @@ SmallVector<MeshAxisAttr> MeshAttr::getLeafAxes() const {
 
 unsigned MeshAttr::getNumLeafAxes() const { return getLeafAxes().size(); }
 
-int64_t MeshAttr::getNumRanks() const {
-  int64_t ranks = 1;
-  for (MeshAxisAttr axis : getAxes())
-    ranks *= axis.getSize();
-  return ranks;
-}
-
 /// Returns true once the axis called `name` was found; `next` counts leaves.
 static bool findLeaves(ArrayRef<MeshAxisAttr> axes, StringRef name, bool inside,
                        unsigned &next, SmallVectorImpl<unsigned> &leaves) {
@@ -451,19 +444,6 @@ PlacementsAttr::resolve(MeshAttr mesh,
   return resolved;
 }
 
-PlacementsAttr PlacementsAttr::get(MeshAttr mesh,
-                                   ArrayRef<Placement> placements) {
-  SmallVector<StringAttr> axes;
-  SmallVector<Placement> kept;
-  for (auto [axis, placement] : llvm::zip(mesh.getLeafAxes(), placements)) {
-    if (placement.isReplicate())
-      continue;
-    axes.push_back(axis.getName());
-    kept.push_back(placement);
-  }
-  return get(mesh.getContext(), axes, kept);
-}
-
 //===----------------------------------------------------------------------===//
 // The placed tensor
 //===----------------------------------------------------------------------===//
@@ -567,11 +547,6 @@ PlacedTensorType::withPlacements(ArrayRef<Placement> placements) const {
 
 PlacedTensorType PlacedTensorType::withUnknownPlacements() const {
   return withPlacements(SmallVector<Placement>(getPlacements().size()));
-}
-
-PlacedTensorType PlacedTensorType::withReplicatedPlacements() const {
-  return withPlacements(
-      SmallVector<Placement>(getPlacements().size(), Placement::replicate()));
 }
 
 bool PlacedTensorType::hasUnknownPlacement() const {

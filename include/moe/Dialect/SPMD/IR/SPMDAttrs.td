@@ -59,8 +59,6 @@ def SPMD_MeshAttr : SPMD_Attr<"Mesh", "mesh"> {
     /// The axes that placements are given for, in mesh order.
     ::llvm::SmallVector<MeshAxisAttr> getLeafAxes() const;
     unsigned getNumLeafAxes() const;
-    /// Number of ranks.
-    int64_t getNumRanks() const;
     /// Indices of the leaves of the axis called `name`; empty if there is none.
     ::llvm::SmallVector<unsigned> getLeavesOf(::llvm::StringRef name) const;
     /// The names of the leaf axes, quoted and separated by commas, for messages.
@@ -93,9 +91,6 @@ def SPMD_PlacementsAttr : SPMD_Attr<"Placements", "placements"> {
     ::mlir::FailureOr<::llvm::SmallVector<Placement>>
     resolve(MeshAttr mesh,
             ::llvm::function_ref<::mlir::InFlightDiagnostic()> emitError) const;
-    /// The list that resolves to `placements` on `mesh`.
-    static PlacementsAttr get(MeshAttr mesh,
-                              ::llvm::ArrayRef<Placement> placements);
   }];
 }
 

@@ -223,7 +223,7 @@ def SPMD_AllGatherOp : SPMD_CollectiveOp<"all_gather"> {
   let summary = "concatenates the shards along a dimension on every rank";
   let description = [{
     Every rank gets the pieces of all ranks along the axis, in the order of the
-    ranks. `spmd-verify-gradients` refuses an operand that is not cut so (G3).
+    ranks.
 
     Law: `all_gather(x, d) = redistribute(x : shard<d> -> replicate)`.
 
@@ -276,8 +276,7 @@ def SPMD_ReduceScatterOp : SPMD_CollectiveOp<"reduce_scatter"> {
 def SPMD_AllToAllOp : SPMD_CollectiveOp<"all_to_all"> {
   let summary = "cuts another dimension instead";
   let description = [{
-    Each rank gives every other one a piece of its piece. `spmd-verify-gradients`
-    refuses an operand that is not cut along `from` (G3).
+    Each rank gives every other one a piece of its piece.
 
     Law: `all_to_all(x, a, b) = redistribute(x : shard<a> -> shard<b>)`.
 

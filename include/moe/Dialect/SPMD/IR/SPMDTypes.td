@@ -63,8 +63,6 @@ def SPMD_TensorType
         ::llvm::ArrayRef<Placement> placements) const;
     /// The same shape and mesh, every axis `?`.
     PlacedTensorType withUnknownPlacements() const;
-    /// Every axis `replicate`.
-    PlacedTensorType withReplicatedPlacements() const;
     bool hasUnknownPlacement() const;
   }];
 }
