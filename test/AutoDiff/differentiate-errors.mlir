@@ -1,4 +1,4 @@
-// RUN: moe-opt %s --moe-differentiate -split-input-file -verify-diagnostics
+// RUN: moe-opt %s --moe-differentiate --allow-unregistered-dialect -split-input-file -verify-diagnostics
 
 #mesh = #spmd.mesh<tp=2>
 !A = !spmd.tensor<6x4xf32, #mesh>
@@ -37,4 +37,13 @@ func.func @blocks(%a: !A) -> !A {
   cf.br ^bb1
 ^bb1:
   return %a : !A
+}
+
+// -----
+
+#mesh = #spmd.mesh<tp=2>
+!A = !spmd.tensor<6x4xf32, #mesh>
+func.func @end(%a: !A) -> !A {
+  // expected-error @below {{[A1] cannot differentiate a function that does not end in func.return; help: end it so}}
+  "other.end"(%a) : (!A) -> ()
 }

@@ -110,3 +110,29 @@ func.func @doubtful(%r: !R) {
   %1 = moe.silu %0 : (!P) -> !spmd.tensor<8x4xf32, #mesh, dp: ?, tp: ?>
   return
 }
+
+// -----
+
+// What is inferred has to be what a collective moves.
+#mesh = #spmd.mesh<dp=2, tp=4>
+!R = !spmd.tensor<8x4xf32, #mesh>
+!S1 = !spmd.tensor<8x4xf32, #mesh, tp: shard<1>>
+!U = !spmd.tensor<8x4xf32, #mesh, tp: ?>
+func.func @gather(%r: !R) {
+  %0 = moe.silu %r : (!R) -> !U
+  // expected-error @below {{(L2) expects an operand that is shard<1>, not replicate}}
+  %1 = spmd.all_gather %0 over "tp" dim 1 : !U -> !R
+  return
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=4>
+!S1 = !spmd.tensor<8x4xf32, #mesh, tp: shard<1>>
+!U = !spmd.tensor<8x4xf32, #mesh, tp: ?>
+func.func @exchange(%s: !S1) {
+  %0 = moe.silu %s : (!S1) -> !U
+  // expected-error @below {{(L4) expects an operand that is shard<0>, not shard<1>}}
+  %1 = spmd.all_to_all %0 over "tp" from 0 to 1 : !U -> !S1
+  return
+}
