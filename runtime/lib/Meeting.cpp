@@ -227,19 +227,22 @@ static std::string formatSeconds(double seconds) {
 
 bool Meeting::checkRequests(const Group &group) {
   const Request &first = rankStates[group.ranks[0]].request;
-  for (int64_t rank : group.ranks) {
-    const Request &other = rankStates[rank].request;
-    if (other.collective == first.collective && other.dtype == first.dtype &&
-        other.reduction == first.reduction && other.extents == first.extents)
-      continue;
-    end(RunReport::Failed,
-        "rank " + std::to_string(group.ranks[0]) + " is in " +
-            names[first.collective] + " and rank " + std::to_string(rank) +
-            " in " + names[other.collective] +
-            (other.collective == first.collective ? ", with other sizes" : ""));
-    return false;
-  }
-  return true;
+  auto other = std::ranges::find_if(group.ranks, [&](int64_t rank) {
+    const Request &request = rankStates[rank].request;
+    return request.collective != first.collective ||
+           request.dtype != first.dtype ||
+           request.reduction != first.reduction ||
+           request.extents != first.extents;
+  });
+  if (other == group.ranks.end())
+    return true;
+  int32_t collective = rankStates[*other].request.collective;
+  end(RunReport::Failed,
+      "rank " + std::to_string(group.ranks[0]) + " is in " +
+          names[first.collective] + " and rank " + std::to_string(*other) +
+          " in " + names[collective] +
+          (collective == first.collective ? ", with other sizes" : ""));
+  return false;
 }
 
 bool Meeting::wait(const Group &group, int64_t rank, bool check) {

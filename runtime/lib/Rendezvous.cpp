@@ -86,13 +86,11 @@ static std::string encode(const RunReport &verdict) {
 
 /// Returns false if the verdict is bad, or is none.
 static bool decode(const std::string &message, RunReport &report) {
-  if (message == encode(RunReport()))
+  int outcome = message.empty() ? -1 : message[0] - '0';
+  if (outcome == RunReport::Finished)
     return true;
   report.outcome =
-      !message.empty() &&
-              message[0] == encode({RunReport::TimedOut, {}, {}, {}})[0]
-          ? RunReport::TimedOut
-          : RunReport::Failed;
+      outcome == RunReport::TimedOut ? RunReport::TimedOut : RunReport::Failed;
   report.error = message.substr(std::min<size_t>(message.size(), 1));
   return false;
 }

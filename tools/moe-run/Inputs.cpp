@@ -6,6 +6,7 @@
 
 #include "Errors.h"
 #include "Results.h"
+#include <algorithm>
 #include <cstring>
 
 using namespace moert;
@@ -76,7 +77,7 @@ int readInputs(const CompiledOptions &options, const ProgramInfo &info,
                   "inputs are global tensors: give the whole one");
   }
   for (const std::string &name : given)
-    if (std::find(wanted.begin(), wanted.end(), name) == wanted.end())
+    if (std::ranges::find(wanted, name) == wanted.end())
       unknown.push_back(name);
   if (!unknown.empty())
     return fail(UsageError,

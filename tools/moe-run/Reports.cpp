@@ -135,6 +135,7 @@ void printBenchmark(const ProgramInfo &info,
   }
   printLine("all", "", "", costs[total]);
   std::vector<int64_t> times;
+  times.reserve(numSteps);
   for (size_t step = 0; step < numSteps; ++step)
     times.push_back(ends[step] - begins[step]);
   std::printf("%-20s %-14s %-24s %10s %12s %10s %10.1f %10.1f\n", "step", "",

@@ -32,6 +32,7 @@ std::string listNames(const std::vector<std::string> &names) {
 std::vector<const Tensor *> column(const std::vector<LocalTensors> &locals,
                                    size_t index) {
   std::vector<const Tensor *> tensors;
+  tensors.reserve(locals.size());
   for (const LocalTensors &rank : locals)
     tensors.push_back(&rank[index]);
   return tensors;
@@ -120,6 +121,7 @@ int readExpected(const CompiledOptions &options, const ProgramInfo &info,
     auto value = findResult(info, name);
     if (value == info.results.end()) {
       std::vector<std::string> names;
+      names.reserve(info.results.size());
       for (const ValueInfo &result : info.results)
         names.push_back(result.name);
       return fail(UsageError,

@@ -58,7 +58,7 @@ static int compile(const Options &options, moert::Program &program) {
   std::string path = std::string(folder) + "/layer.so";
   std::vector<std::string> command = {compiler, options.file, "-o", path};
   if (options.has("--no-verify"))
-    command.push_back("--no-verify");
+    command.emplace_back("--no-verify");
   int code = supervise(command, std::nullopt, options.file);
   if (code == Success)
     code = load(path, program);

@@ -40,6 +40,7 @@
 
 #include <stdint.h>
 
+/* NOLINTBEGIN: this is C. */
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -134,5 +135,6 @@ void moert_fail(moert_context *context, const char *location,
 #ifdef __cplusplus
 } /* extern "C" */
 #endif
+/* NOLINTEND */
 
 #endif /* MOERT_MOERT_H */

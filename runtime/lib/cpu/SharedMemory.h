@@ -31,7 +31,7 @@ public:
   /// system has none.
   bool create(size_t boardBytes, int64_t numRanks, std::string &error);
   /// Uses memory that another process made with the same sizes.
-  bool attach(Descriptor file, size_t boardBytes, int64_t numRanks,
+  bool attach(Descriptor made, size_t bytes, int64_t numRanks,
               std::string &error);
 
   const Descriptor &getFile() const { return file; }

@@ -48,6 +48,7 @@ RunReport moert::runThreads(const Program &program,
   auto state = std::make_shared<State>(info, options.timeout);
   auto crashes = std::make_unique<CrashHandler>();
   std::vector<std::thread> threads;
+  threads.reserve(ranks);
   for (int64_t rank = 0; rank < ranks; ++rank)
     threads.emplace_back([&, state, rank] {
       CrashScope scope(state->meeting, rank);
