@@ -98,7 +98,8 @@ Meeting::Meeting(const ProgramInfo &info, void *memory, double timeout)
 
   auto take = [&]<typename T>(T *&pointer, size_t count) {
     bytes = (bytes + alignof(T) - 1) / alignof(T) * alignof(T);
-    pointer = reinterpret_cast<T *>(static_cast<char *>(memory) + bytes);
+    pointer =
+        reinterpret_cast<T *>(reinterpret_cast<uintptr_t>(memory) + bytes);
     bytes += count * sizeof(T);
   };
   size_t ranks = info.numRanks();

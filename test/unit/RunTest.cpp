@@ -17,6 +17,7 @@
 #include <cstring>
 #include <filesystem>
 #include <numeric>
+#include <span>
 #include <thread>
 
 #include <sys/resource.h>
@@ -117,7 +118,7 @@ protected:
                    const std::vector<T> &values) {
     Tensor tensor{dtype, {int64_t(values.size())}, {}};
     tensor.data.resize(values.size() * sizeof(T));
-    std::memcpy(tensor.data.data(), values.data(), tensor.data.size());
+    std::ranges::copy(std::as_bytes(std::span(values)), tensor.data.begin());
     arguments.resize(std::max<size_t>(arguments.size(), rank + 1));
     arguments[rank].push_back(std::move(tensor));
   }
@@ -125,7 +126,8 @@ protected:
   std::vector<T> result(int64_t rank, size_t index = 0) const {
     const Tensor &tensor = results[rank][index];
     std::vector<T> values(tensor.data.size() / sizeof(T));
-    std::memcpy(values.data(), tensor.data.data(), tensor.data.size());
+    std::ranges::copy(tensor.data,
+                      std::as_writable_bytes(std::span(values)).begin());
     return values;
   }
 
