@@ -12,6 +12,7 @@
 #include "moe/Pipelines/Pipelines.h"
 #include "moe/Support/OutputFile.h"
 #include "moe/Support/StackOverflow.h"
+#include "moe/Target/Report.h"
 #include "moe/Target/SharedObject.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
@@ -39,6 +40,11 @@ static cl::opt<std::string>
     policy("policy", cl::init("min-cut"),
            cl::desc("Where reductions go: min-cut, boundary or eager"),
            cl::value_desc("POLICY"), cl::cat(category));
+static cl::opt<std::string> reportPath(
+    "report",
+    cl::desc(
+        "Say what became of each reduction and what each collective sends"),
+    cl::value_desc("FILE.json|.txt|.html"), cl::cat(category));
 static cl::opt<bool> noVerify(
     "no-verify",
     cl::desc("Compile even a program that makes false claims, as it is"),
@@ -63,6 +69,26 @@ static mlir::FailureOr<std::string> emit(mlir::ModuleOp module) {
   return text;
 }
 
+static mlir::FailureOr<std::string> report(mlir::ModuleOp module,
+                                           moe::ReductionLog &log) {
+  moe::ReportOptions options{inputPath, target,
+                             noVerify ? llvm::StringRef() : policy};
+  auto report = moe::makeReport(module, log.take(), options);
+  if (mlir::failed(report))
+    return mlir::failure();
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  moe::renderReport(*report, *moe::getReportFormat(reportPath), os);
+  return text;
+}
+
+static int write(llvm::StringRef path, llvm::StringRef contents) {
+  if (llvm::Error problem = moe::writeOutputFile(path, contents))
+    return fail(llvm::toString(std::move(problem)),
+                "the folder must exist, be writable and have space left");
+  return 0;
+}
+
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   cl::HideUnrelatedOptions(category);
@@ -83,6 +109,9 @@ int main(int argc, char **argv) {
     return fail("cannot emit '" + emitKind + "'", "use mlir, llvm or artifact");
   if (emitKind == "artifact" && outputPath.empty())
     return fail("no output", "say where it goes: -o layer.so");
+  if (!reportPath.empty() && !moe::getReportFormat(reportPath))
+    return fail("'" + reportPath + "' is no name of a report",
+                "let it end in .json, .txt or .html");
 
   moe::reportStackOverflow("moe-compile", inputPath);
   mlir::DialectRegistry registry;
@@ -101,23 +130,31 @@ int main(int argc, char **argv) {
   if (!module)
     return 1;
 
-  mlir::PassManager check(&context);
-  moe::buildMoECheckPipeline(check, /*verify=*/!noVerify);
+  moe::ReductionLog log;
+  if (!reportPath.empty() && mlir::failed(log.attach(context)))
+    return 1;
+  mlir::PassManager localize(&context);
+  moe::buildMoECheckPipeline(localize, /*verify=*/!noVerify);
   // A program with false claims keeps its reductions where they are.
   if (!noVerify)
-    moe::buildMoEDeferPipeline(check, policy);
+    moe::buildMoEDeferPipeline(localize, policy);
+  moe::buildMoELocalizePipeline(localize);
+  if (mlir::failed(localize.run(*module)))
+    return 1;
+  mlir::FailureOr<std::string> reportText;
+  if (!reportPath.empty() && mlir::failed(reportText = report(*module, log)))
+    return 1;
+
   mlir::PassManager lower(&context);
-  moe::buildMoELocalizePipeline(lower);
   if (emitKind != "mlir")
     moe::buildMoELowerCPUPipeline(lower);
-  if (mlir::failed(check.run(*module)) || mlir::failed(lower.run(*module)))
+  if (mlir::failed(lower.run(*module)))
     return 1;
   mlir::FailureOr<std::string> program = emit(*module);
   if (mlir::failed(program))
     return 1;
-  if (llvm::Error problem = moe::writeOutputFile(
-          outputPath.empty() ? "-" : outputPath.getValue(), *program))
-    return fail(llvm::toString(std::move(problem)),
-                "the folder must exist, be writable and have space left");
-  return 0;
+  if (int code =
+          write(outputPath.empty() ? "-" : outputPath.getValue(), *program))
+    return code;
+  return reportPath.empty() ? 0 : write(reportPath, *reportText);
 }

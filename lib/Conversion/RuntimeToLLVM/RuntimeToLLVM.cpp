@@ -9,7 +9,6 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ProgramDescription.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -20,6 +19,8 @@
 #include "moe/Conversion/Passes.h"
 #include "moe/Dialect/Runtime/IR/Runtime.h"
 #include "moe/Dialect/SPMD/IR/SPMD.h"
+#include "moe/Target/ProgramDescription.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace moe {
 #define GEN_PASS_DEF_RUNTIMETOLLVM
@@ -327,7 +328,8 @@ void RuntimeToLLVMPass::runOnOperation() {
       }
       collectives.push_back(collective);
     }
-  emitDescription(describeProgram(function, collectives, target));
+  llvm::json::Value program(describeProgram(function, collectives, target));
+  emitDescription(llvm::formatv("{0}", program).str());
   for (Operation *op : ops)
     lower(op);
   emitMain(function);

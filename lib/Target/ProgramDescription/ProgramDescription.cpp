@@ -4,11 +4,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ProgramDescription.h"
+#include "moe/Target/ProgramDescription.h"
 #include "moe/Dialect/SPMD/IR/Locations.h"
 #include "moe/Dialect/SPMD/IR/SPMD.h"
-#include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/JSON.h"
 
 using namespace mlir;
 using namespace moe::spmd;
@@ -35,7 +33,7 @@ static json::Value describeValue(DictionaryAttr value) {
                       {"placements", std::move(placements)}};
 }
 
-std::string
+json::Object
 moe::describeProgram(func::FuncOp function,
                      ArrayRef<rt::CollectiveOpInterface> collectives,
                      StringRef target) {
@@ -70,5 +68,5 @@ moe::describeProgram(func::FuncOp function,
     list.push_back(std::move(object));
   }
   program["collectives"] = std::move(list);
-  return llvm::formatv("{0}", json::Value(std::move(program)));
+  return program;
 }

@@ -4,22 +4,22 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_LIB_CONVERSION_RUNTIMETOLLVM_PROGRAMDESCRIPTION_H
-#define MOE_LIB_CONVERSION_RUNTIMETOLLVM_PROGRAMDESCRIPTION_H
+#ifndef MOE_TARGET_PROGRAMDESCRIPTION_H
+#define MOE_TARGET_PROGRAMDESCRIPTION_H
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "moe/Dialect/Runtime/IR/Runtime.h"
-#include <string>
+#include "llvm/Support/JSON.h"
 
 namespace moe {
 
 /// The JSON of runtime/include/moert/moert.h for a localized function and its
 /// collectives, in order.
-std::string
+llvm::json::Object
 describeProgram(mlir::func::FuncOp function,
                 llvm::ArrayRef<rt::CollectiveOpInterface> collectives,
                 llvm::StringRef target);
 
 } // namespace moe
 
-#endif // MOE_LIB_CONVERSION_RUNTIMETOLLVM_PROGRAMDESCRIPTION_H
+#endif // MOE_TARGET_PROGRAMDESCRIPTION_H

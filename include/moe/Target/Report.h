@@ -1,0 +1,58 @@
+//===- Report.h - What a compilation did --------------------------*- C++
+//-*-===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// One report, in JSON; docs/Tools/moe-compile.md has its schema. Text and HTML
+// are renderings of it.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_TARGET_REPORT_H
+#define MOE_TARGET_REPORT_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/Support/JSON.h"
+#include <memory>
+
+namespace moe {
+
+/// Collects the remarks of spmd-defer-reductions.
+class ReductionLog {
+public:
+  /// Has to be called before passes run on `context`.
+  mlir::LogicalResult attach(mlir::MLIRContext &context);
+  llvm::json::Array take() { return std::move(*reductions); }
+
+private:
+  std::shared_ptr<llvm::json::Array> reductions =
+      std::make_shared<llvm::json::Array>();
+};
+
+struct ReportOptions {
+  /// The file that was compiled.
+  llvm::StringRef source;
+  llvm::StringRef target;
+  /// Of spmd-defer-reductions; empty if it did not run.
+  llvm::StringRef policy;
+};
+
+/// Of a localized module whose collectives are numbered. Fails with an error if
+/// it has not exactly one program.
+mlir::FailureOr<llvm::json::Object> makeReport(mlir::ModuleOp module,
+                                               llvm::json::Array reductions,
+                                               const ReportOptions &options);
+
+enum class ReportFormat { JSON, Text, HTML };
+
+/// By the file's extension; nothing for any other than json, txt and html.
+std::optional<ReportFormat> getReportFormat(llvm::StringRef path);
+
+void renderReport(const llvm::json::Object &report, ReportFormat format,
+                  llvm::raw_ostream &os);
+
+} // namespace moe
+
+#endif // MOE_TARGET_REPORT_H
