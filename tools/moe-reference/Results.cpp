@@ -37,23 +37,6 @@ static std::string listNames(const moert::TensorMap &tensors) {
   return names.empty() ? "nothing" : names;
 }
 
-/// Says which tensors of the file at `path` are no argument: one may be there
-/// under a misspelt name.
-static void warnOfOthers(const std::string &path,
-                         const moert::TensorMap &tensors,
-                         llvm::ArrayRef<Slot> slots) {
-  moert::TensorMap others;
-  for (const auto &[name, tensor] : tensors)
-    if (llvm::none_of(slots,
-                      [&](const Slot &slot) { return slot.name == name; }))
-      others[name];
-  if (!others.empty())
-    std::fprintf(stderr,
-                 "moe-run: warning: '%s' has %s, which no argument is named "
-                 "after; not used\n",
-                 path.c_str(), listNames(others).c_str());
-}
-
 int readInputs(const std::string &path, llvm::ArrayRef<Slot> slots,
                std::vector<Value<double>> &values) {
   moert::TensorMap tensors;
@@ -97,8 +80,18 @@ int readInputs(const std::string &path, llvm::ArrayRef<Slot> slots,
                   "write the file anew");
     values.emplace_back(Tensor<double>(tensor.shape, std::move(numbers)));
   }
-  warnOfOthers(path, tensors, slots);
-  return Success;
+  // One may be there under a misspelt name, or be of another layer.
+  for (const Slot &slot : slots)
+    tensors.erase(slot.name);
+  if (tensors.empty())
+    return Success;
+  std::string names;
+  for (const Slot &slot : slots)
+    names += (names.empty() ? "'" : ", '") + slot.name + "'";
+  return fail(Rejected,
+              "'" + path + "' has " + listNames(tensors) +
+                  ", which no argument is named after",
+              "leave it out or rename it; the arguments are " + names);
 }
 
 //===----------------------------------------------------------------------===//

@@ -24,8 +24,8 @@ struct Slot {
   }
 };
 
-/// Reads the global value of each of `slots`; other tensors of the file are
-/// ignored. Returns Success, or an exit code having printed the error.
+/// Reads the global value of each of `slots`, which are all that the file may
+/// have. Returns Success, or an exit code having printed the error.
 int readInputs(const std::string &path, llvm::ArrayRef<Slot> slots,
                std::vector<moe::reference::Value<double>> &values);
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 
 using namespace moert;
 
@@ -38,6 +39,28 @@ std::vector<const Tensor *> column(const std::vector<LocalTensors> &locals,
   return tensors;
 }
 
+template <typename Integer>
+static std::vector<double> toDoubles(const Tensor &tensor) {
+  std::vector<double> numbers(tensor.data.size() / sizeof(Integer));
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    Integer number;
+    std::memcpy(&number, tensor.data.data() + i * sizeof(number),
+                sizeof(number));
+    numbers[i] = double(number);
+  }
+  return numbers;
+}
+
+/// Floats or integers.
+static bool toNumbers(const Tensor &tensor, std::vector<double> &numbers,
+                      std::string &error) {
+  if (tensor.dtype != "I32" && tensor.dtype != "I64")
+    return toDoubles(tensor, numbers, error);
+  numbers = tensor.dtype == "I32" ? toDoubles<int32_t>(tensor)
+                                  : toDoubles<int64_t>(tensor);
+  return true;
+}
+
 //===----------------------------------------------------------------------===//
 // Replicas
 //===----------------------------------------------------------------------===//
@@ -47,7 +70,7 @@ std::vector<const Tensor *> column(const std::vector<LocalTensors> &locals,
 static double distance(const Tensor &a, const Tensor &b) {
   std::vector<double> first, second;
   std::string error;
-  if (!toDoubles(a, first, error) || !toDoubles(b, second, error))
+  if (!toNumbers(a, first, error) || !toNumbers(b, second, error))
     return INFINITY;
   double largest = 0;
   for (size_t i = 0; i < first.size(); ++i) {
@@ -136,7 +159,7 @@ int readExpected(const CompiledOptions &options, const ProgramInfo &info,
                       describeShape(value->shape),
                   "results are compared as global tensors");
     std::vector<double> numbers;
-    if (!toDoubles(tensor, numbers, error))
+    if (!toNumbers(tensor, numbers, error))
       return fail(UsageError, "'" + name + "': " + error,
                   "convert the tensor in '" + *options.expect + "'");
   }
@@ -154,7 +177,7 @@ int compare(const CompiledOptions &options, const ProgramInfo &info,
     std::string error;
     if (!gather(info, *value, column(results, value - info.results.begin()),
                 global, error) ||
-        !toDoubles(global, have, error) || !toDoubles(tensor, want, error)) {
+        !toNumbers(global, have, error) || !toNumbers(tensor, want, error)) {
       std::printf("%s: DIFFERS: %s\n", name.c_str(), error.c_str());
       different = true;
       continue;

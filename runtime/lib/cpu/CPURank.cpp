@@ -79,6 +79,10 @@ struct CPURank::Call {
   size_t place = 0;
 
   int64_t numRanks() const { return operands.size(); }
+  /// This rank's part of what the group sends together.
+  void shareSent(int64_t total) {
+    span.sent = total / numRanks() + (int64_t(place) < total % numRanks());
+  }
   int64_t width() const { return widthOf(request.dtype); }
 };
 
@@ -157,14 +161,13 @@ bool CPURank::allReduce(int32_t collective, int32_t dtype, int32_t reduction,
   Call call({collective, dtype, reduction, {count}});
   if (!enter(call, in, count * call.width(), nullptr, out))
     return false;
-  int64_t ranks = call.numRanks();
   if (count < fewElements)
     reduce(call.in, dtype, reduction, 0, out, count);
   else if (!reduceInTurns(call, out, count))
     return false;
   call.span.count = count;
   call.span.bytes = count * call.width();
-  call.span.sent = 2 * call.span.bytes * (ranks - 1) / ranks;
+  call.shareSent(2 * call.span.bytes * (call.numRanks() - 1));
   return leave(call);
 }
 
@@ -207,7 +210,7 @@ bool CPURank::reduceScatter(int32_t collective, int32_t dtype,
     reduce(call.in, dtype, reduction, (o * size + chunk.begin) * inner,
            static_cast<char *>(out) + o * chunk.size() * inner * width,
            chunk.size() * inner);
-  call.span.sent = call.span.bytes * (ranks - 1) / ranks;
+  call.shareSent(call.span.bytes * (ranks - 1));
   return leave(call);
 }
 
