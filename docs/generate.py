@@ -56,6 +56,7 @@ PAGES = {
         [
             ("moe/Dialect/SPMD/Transforms/Passes.td", ["-gen-pass-doc"]),
             ("moe/AutoDiff/Passes.td", ["-gen-pass-doc"]),
+            ("moe/Dialect/Runtime/Transforms/Passes.td", ["-gen-pass-doc"]),
             ("moe/Conversion/Passes.td", ["-gen-pass-doc"]),
             ("moe/Dialect/Runtime/Transforms/Passes.td", ["-gen-pass-doc"]),
         ],

@@ -5,6 +5,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe/Pipelines/Pipelines.h"
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
+#include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
+#include "mlir/Conversion/NVVMToLLVM/NVVMToLLVM.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Transforms/BufferDeallocationOpInterfaceImpl.h"
@@ -16,7 +21,9 @@
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/ControlFlow/Transforms/BufferDeallocationOpInterfaceImpl.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/Linalg/Transforms/BufferizableOpInterfaceImpl.h"
@@ -58,14 +65,20 @@ void moe::buildMoEDeferPipeline(OpPassManager &pm, llvm::StringRef policy) {
 }
 
 void moe::registerCompilerDialects(DialectRegistry &registry) {
-  registry
-      .insert<arith::ArithDialect, bufferization::BufferizationDialect,
-              cf::ControlFlowDialect, func::FuncDialect, linalg::LinalgDialect,
-              LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect,
-              scf::SCFDialect, tensor::TensorDialect>();
+  registry.insert<arith::ArithDialect, bufferization::BufferizationDialect,
+                  cf::ControlFlowDialect, func::FuncDialect, gpu::GPUDialect,
+                  linalg::LinalgDialect, NVVM::NVVMDialect, LLVM::LLVMDialect,
+                  math::MathDialect, memref::MemRefDialect, scf::SCFDialect,
+                  tensor::TensorDialect>();
   registry.insert<MoEDialect, rt::MoERTDialect, spmd::SPMDDialect>();
   arith::registerBufferDeallocationOpInterfaceExternalModels(registry);
   arith::registerBufferizableOpInterfaceExternalModels(registry);
+  // convert-gpu-to-nvvm asks the dialects of what is in a kernel.
+  arith::registerConvertArithToLLVMInterface(registry);
+  cf::registerConvertControlFlowToLLVMInterface(registry);
+  registerConvertMathToLLVMInterface(registry);
+  registerConvertMemRefToLLVMInterface(registry);
+  registerConvertNVVMToLLVMInterface(registry);
   bufferization::func_ext::registerBufferizableOpInterfaceExternalModels(
       registry);
   cf::registerBufferDeallocationOpInterfaceExternalModels(registry);
@@ -84,6 +97,20 @@ void moe::buildMoELocalizePipeline(OpPassManager &pm) {
   pm.addNestedPass<func::FuncOp>(rt::createNumberCollectives());
 }
 
+/// The host's functions to the LLVM dialect.
+static void buildHostPipeline(OpPassManager &pm) {
+  pm.addPass(memref::createExpandStridedMetadataPass());
+  pm.addPass(createLowerAffinePass());
+  pm.addPass(createSCFToControlFlowPass());
+  pm.addPass(arith::createArithExpandOpsPass());
+  pm.addPass(createConvertMathToLLVMPass());
+  pm.addPass(createArithToLLVMConversionPass());
+  pm.addPass(createFinalizeMemRefToLLVMConversionPass());
+  pm.addPass(createConvertControlFlowToLLVMPass());
+  pm.addPass(createConvertFuncToLLVMPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+}
+
 void moe::buildMoELowerCPUPipeline(OpPassManager &pm) {
   pm.addNestedPass<func::FuncOp>(createEinsumToLinalg());
   pm.addNestedPass<func::FuncOp>(createLinalgElementwiseOpFusionPass());
@@ -95,16 +122,46 @@ void moe::buildMoELowerCPUPipeline(OpPassManager &pm) {
 
   pm.addPass(createRuntimeToLLVM());
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
-  pm.addPass(memref::createExpandStridedMetadataPass());
-  pm.addPass(createLowerAffinePass());
-  pm.addPass(createSCFToControlFlowPass());
-  pm.addPass(arith::createArithExpandOpsPass());
-  pm.addPass(createConvertMathToLLVMPass());
-  pm.addPass(createArithToLLVMConversionPass());
-  pm.addPass(createFinalizeMemRefToLLVMConversionPass());
-  pm.addPass(createConvertControlFlowToLLVMPass());
-  pm.addPass(createConvertFuncToLLVMPass());
-  pm.addPass(createReconcileUnrealizedCastsPass());
+  buildHostPipeline(pm);
+}
+
+/// Kernels to the NVVM dialect.
+static void buildKernelPipeline(OpPassManager &pm) {
+  OpPassManager &device = pm.nest<gpu::GPUModuleOp>();
+  device.addPass(createLowerAffinePass());
+  device.addPass(createSCFToControlFlowPass());
+  device.addPass(arith::createArithExpandOpsPass());
+  device.addPass(memref::createExpandStridedMetadataPass());
+  device.addPass(createConvertGpuOpsToNVVMOps());
+  device.addPass(createCanonicalizerPass());
+  device.addPass(createCSEPass());
+  device.addPass(createReconcileUnrealizedCastsPass());
+}
+
+void moe::buildMoEFormKernelsPipeline(OpPassManager &pm) {
+  EinsumToLinalgOptions einsums;
+  einsums.keepProducts = true;
+  pm.addNestedPass<func::FuncOp>(createEinsumToLinalg(einsums));
+  pm.addNestedPass<func::FuncOp>(rt::createFuseElementwise());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addPass(bufferization::createOneShotBufferizePass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addPass(createFormKernels());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addNestedPass<func::FuncOp>(rt::createInsertWaits());
+  pm.addNestedPass<func::FuncOp>(rt::createPlanBuffers());
+}
+
+void moe::buildMoELowerCUDAPipeline(OpPassManager &pm, llvm::StringRef target) {
+  buildMoEFormKernelsPipeline(pm);
+  RuntimeToLLVMOptions runtime;
+  runtime.target = target.str();
+  pm.addPass(createRuntimeToLLVM(runtime));
+  buildKernelPipeline(pm);
+  buildHostPipeline(pm);
 }
 
 void moe::registerMoEPassesAndPipelines() {
@@ -120,5 +177,11 @@ void moe::registerMoEPassesAndPipelines() {
                              [](OpPassManager &pm) {
                                buildMoELocalizePipeline(pm);
                                buildMoELowerCPUPipeline(pm);
+                             });
+  PassPipelineRegistration<>("moe-form-kernels",
+                             "from a verified function to kernels and launches",
+                             [](OpPassManager &pm) {
+                               buildMoELocalizePipeline(pm);
+                               buildMoEFormKernelsPipeline(pm);
                              });
 }

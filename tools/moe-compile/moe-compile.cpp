@@ -12,6 +12,7 @@
 #include "moe/Pipelines/Pipelines.h"
 #include "moe/Support/OutputFile.h"
 #include "moe/Support/StackOverflow.h"
+#include "moe/Target/DeviceCode.h"
 #include "moe/Target/Report.h"
 #include "moe/Target/SharedObject.h"
 #include "llvm/Support/CommandLine.h"
@@ -29,13 +30,14 @@ static cl::opt<std::string> outputPath("o", cl::desc("Where the program goes"),
                                        cl::cat(category));
 static cl::opt<std::string>
     target("target", cl::init("cpu"),
-           cl::desc("What it runs on; this version has cpu"),
-           cl::value_desc("cpu"), cl::cat(category));
+           cl::desc("What it runs on: this machine's CPU, or a GPU"),
+           cl::value_desc("cpu|cuda:sm_90a"), cl::cat(category));
 static cl::opt<std::string>
     emitKind("emit", cl::init("artifact"),
              cl::desc("mlir: one rank's program before lowering; llvm: "
-                      "optimized LLVM IR; artifact: the shared object"),
-             cl::value_desc("mlir|llvm|artifact"), cl::cat(category));
+                      "optimized LLVM IR of the host; ptx: the kernels; "
+                      "artifact: the shared object"),
+             cl::value_desc("mlir|llvm|ptx|artifact"), cl::cat(category));
 static cl::opt<std::string>
     policy("policy", cl::init("min-cut"),
            cl::desc("Where reductions go: min-cut, boundary or eager"),
@@ -58,6 +60,12 @@ static int fail(const llvm::Twine &message, const llvm::Twine &help) {
 
 /// What is asked for, as the contents of a file.
 static mlir::FailureOr<std::string> emit(mlir::ModuleOp module) {
+  auto [platform, chip] = llvm::StringRef(target).split(':');
+  if (emitKind == "ptx")
+    return moe::emitPTX(module, chip);
+  if (platform == "cuda" && emitKind != "mlir" &&
+      mlir::failed(moe::embedDeviceCode(module, chip)))
+    return mlir::failure();
   if (emitKind == "artifact")
     return moe::emitSharedObject(module);
   std::string text;
@@ -100,13 +108,18 @@ int main(int argc, char **argv) {
     return 1;
   if (inputPath.empty())
     return fail("no input", "moe-compile FILE.mlir -o layer.so");
-  if (target != "cpu")
-    return fail("unknown target '" + target + "'", "use cpu");
+  bool device = target == "cuda:sm_90a";
+  if (!device && target != "cpu")
+    return fail("unknown target '" + target + "'", "use cpu or cuda:sm_90a");
   if (policy != "min-cut" && policy != "boundary" && policy != "eager")
     return fail("unknown policy '" + policy + "'",
                 "use min-cut, boundary or eager");
-  if (emitKind != "mlir" && emitKind != "llvm" && emitKind != "artifact")
-    return fail("cannot emit '" + emitKind + "'", "use mlir, llvm or artifact");
+  if (emitKind != "mlir" && emitKind != "llvm" && emitKind != "ptx" &&
+      emitKind != "artifact")
+    return fail("cannot emit '" + emitKind + "'",
+                "use mlir, llvm, ptx or artifact");
+  if (emitKind == "ptx" && !device)
+    return fail("a CPU program has no PTX", "add --target cuda:sm_90a");
   if (emitKind == "artifact" && outputPath.empty())
     return fail("no output", "say where it goes: -o layer.so");
   if (!reportPath.empty() && !moe::getReportFormat(reportPath))
@@ -146,7 +159,11 @@ int main(int argc, char **argv) {
     return 1;
 
   mlir::PassManager lower(&context);
-  if (emitKind != "mlir")
+  if (device && emitKind == "mlir")
+    moe::buildMoEFormKernelsPipeline(lower);
+  else if (device)
+    moe::buildMoELowerCUDAPipeline(lower, target);
+  else if (emitKind != "mlir")
     moe::buildMoELowerCPUPipeline(lower);
   if (mlir::failed(lower.run(*module)))
     return 1;

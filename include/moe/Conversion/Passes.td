@@ -53,6 +53,31 @@ def EinsumToLinalg
   ];
 }
 
+def FormKernels : Pass<"moert-form-kernels", "::mlir::ModuleOp"> {
+  let summary = "operations on buffers become kernels and launches";
+  let description = [{
+    Turns a bufferized rank's program into a device program. Each operation on
+    elements, product, choice and sort becomes a kernel of a `gpu.module` and a
+    `moert.launch`; collectives and arithmetic on sizes stay where they are. What
+    is copied to a result in the end is computed there. The host fetches counts
+    only where the number of rows that a rank receives depends on them.
+
+    Products of bf16 whose rows are whole 16-byte words use the tensor cores, all
+    others the threads' own arithmetic; both sum in f32, products of f64 in f64.
+    No kernel adds floating-point numbers atomically: equal inputs give equal
+    bits.
+
+    An operation that has no kernel is an error.
+  }];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::gpu::GPUDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect",
+    "::mlir::scf::SCFDialect", "::moe::rt::MoERTDialect"
+  ];
+}
+
 def RuntimeToLLVM : Pass<"convert-moert-to-llvm", "::mlir::ModuleOp"> {
   let summary = "operations of the runtime become calls of moert.h";
   let description = [{

@@ -33,11 +33,20 @@ void buildMoELocalizePipeline(mlir::OpPassManager &pm);
 /// `registerCompilerDialects`.
 void buildMoELowerCPUPipeline(mlir::OpPassManager &pm);
 
+/// From the same local program to a device program: kernels in the gpu dialect,
+/// and the host function that launches them, on planned buffers.
+void buildMoEFormKernelsPipeline(mlir::OpPassManager &pm);
+
+/// The same, and on to the NVVM and LLVM dialects. `target` is what the program
+/// says it runs on: `cuda:sm_90a`.
+void buildMoELowerCUDAPipeline(mlir::OpPassManager &pm, llvm::StringRef target);
+
 /// Dialects and interfaces that the compiling pipelines use.
 void registerCompilerDialects(mlir::DialectRegistry &registry);
 
-/// Registers the passes and the pipelines `--moe-check` and
-/// `--moe-compile-cpu`.
+/// Registers the passes and the pipelines `--moe-check`, `--moe-compile-cpu`
+/// and
+/// `--moe-form-kernels`.
 void registerMoEPassesAndPipelines();
 
 } // namespace moe

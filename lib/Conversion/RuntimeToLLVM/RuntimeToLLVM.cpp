@@ -11,6 +11,7 @@
 
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
@@ -101,17 +102,97 @@ public:
   Location loc;
 };
 
+/// The kernels of the module that launches name, by number.
+SmallVector<gpu::GPUFuncOp> getKernels(ModuleOp module) {
+  SmallVector<gpu::GPUFuncOp> kernels;
+  for (auto device : module.getOps<gpu::GPUModuleOp>())
+    llvm::append_range(kernels, device.getOps<gpu::GPUFuncOp>());
+  return kernels;
+}
+
 struct RuntimeToLLVMPass : ::moe::impl::RuntimeToLLVMBase<RuntimeToLLVMPass> {
   using RuntimeToLLVMBase::RuntimeToLLVMBase;
   void runOnOperation() override;
 
 private:
   void lower(Operation *op);
+  void lowerLaunch(rt::LaunchOp op);
   void emitMain(func::FuncOp function);
   void emitDescription(StringRef text);
 };
 
 } // namespace
+
+/// A memref of `type` over dense memory at `pointer`.
+static Value makeMemRef(CallBuilder &c, LLVMTypeConverter &converter,
+                        MemRefType type, Value pointer, ArrayRef<Value> sizes) {
+  OpBuilder &b = c.b;
+  Location loc = c.loc;
+  Value descriptor = LLVM::UndefOp::create(b, loc, converter.convertType(type));
+  auto insert = [&](Value value, ArrayRef<int64_t> position) {
+    descriptor =
+        LLVM::InsertValueOp::create(b, loc, descriptor, value, position);
+  };
+  insert(pointer, 0);
+  insert(pointer, 1);
+  insert(c.i64(0), 2);
+  Value stride = c.i64(1);
+  for (int64_t i = sizes.size(); i-- > 0;) {
+    insert(sizes[i], {3, i});
+    insert(stride, {4, i});
+    stride = arith::MulIOp::create(b, loc, stride, sizes[i]);
+  }
+  return UnrealizedConversionCastOp::create(b, loc, type, descriptor)
+      .getResult(0);
+}
+
+/// A launch passes pointers to its kernel's parameters: of a memref those that
+/// MLIR's default descriptor has, element by element.
+void RuntimeToLLVMPass::lowerLaunch(rt::LaunchOp op) {
+  CallBuilder c(getOperation(), op);
+  SmallVector<Value> parameters;
+  for (Value argument : op.getArguments()) {
+    auto type = dyn_cast<MemRefType>(argument.getType());
+    if (!type) {
+      parameters.push_back(
+          isa<IndexType>(argument.getType()) ? c.toI64(argument) : argument);
+      continue;
+    }
+    auto metadata =
+        memref::ExtractStridedMetadataOp::create(c.b, c.loc, argument);
+    Value pointer = c.pointer(argument);
+    parameters.append({pointer, pointer, c.toI64(metadata.getOffset())});
+    for (Value size : metadata.getSizes())
+      parameters.push_back(c.toI64(size));
+    for (Value stride : metadata.getStrides())
+      parameters.push_back(c.toI64(stride));
+  }
+  Type pointer = c.pointerType();
+  auto reserve = [&](Type type, int64_t count) -> Value {
+    return LLVM::AllocaOp::create(c.b, c.loc, pointer, type, c.i64(count));
+  };
+  Value list = reserve(pointer, parameters.size());
+  for (auto [i, parameter] : llvm::enumerate(parameters)) {
+    Value slot = reserve(parameter.getType(), 1);
+    LLVM::StoreOp::create(c.b, c.loc, parameter, slot);
+    Value entry =
+        LLVM::GEPOp::create(c.b, c.loc, pointer, pointer, list,
+                            ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(i)});
+    LLVM::StoreOp::create(c.b, c.loc, slot, entry);
+  }
+  SmallVector<gpu::GPUFuncOp> kernels = getKernels(getOperation());
+  auto found = llvm::find_if(kernels, [&](gpu::GPUFuncOp kernel) {
+    return kernel.getName() == op.getKernel().getLeafReference();
+  });
+  auto toI32 = [&](Value index) -> Value {
+    return arith::IndexCastOp::create(c.b, c.loc, c.b.getI32Type(), index);
+  };
+  c.call("moert_launch",
+         {op.getRank(), c.i32(found - kernels.begin()), toI32(op.getGridX()),
+          toI32(op.getGridY()), toI32(op.getGridZ()), c.i32(op.getBlock()),
+          c.i32(op.getShared()), list, c.toI64(op.getFlops()),
+          c.toI64(op.getBytes())});
+}
 
 /// Each operation is one call; what it passes is what moert.h says.
 void RuntimeToLLVMPass::lower(Operation *op) {
@@ -188,6 +269,35 @@ void RuntimeToLLVMPass::lower(Operation *op) {
     count.replaceAllUsesWith(
         arith::IndexCastOp::create(c.b, c.loc, c.b.getIndexType(), result)
             .getResult());
+  } else if (auto launch = dyn_cast<rt::LaunchOp>(op)) {
+    lowerLaunch(launch);
+  } else if (auto arena = dyn_cast<rt::ArenaOp>(op)) {
+    Value base = c.call("moert_arena", {arena.getRank()}, c.pointerType());
+    int64_t offset = arena.getOffset();
+    Value place =
+        LLVM::GEPOp::create(c.b, c.loc, c.pointerType(), c.b.getI8Type(), base,
+                            ArrayRef<Value>{c.i64(offset)});
+    SmallVector<Value> sizes;
+    auto dynamic = arena.getSizes().begin();
+    for (int64_t size : arena.getType().getShape())
+      sizes.push_back(ShapedType::isDynamic(size) ? c.toI64(*dynamic++)
+                                                  : c.i64(size));
+    LLVMTypeConverter converter(&getContext());
+    arena.replaceAllUsesWith(
+        makeMemRef(c, converter, arena.getType(), place, sizes));
+  } else if (auto wait = dyn_cast<rt::WaitOp>(op)) {
+    c.call("moert_wait", {wait.getRank(), c.i32(wait.getCollective())});
+  } else if (auto fault = dyn_cast<rt::FaultOp>(op)) {
+    fault.replaceAllUsesWith(
+        c.call("moert_fault", {fault.getRank()}, c.pointerType()));
+  } else if (auto fetch = dyn_cast<rt::FetchOp>(op)) {
+    Value from = fetch.getInputs()[0], to = fetch.getOutputs()[0];
+    auto type = cast<MemRefType>(from.getType());
+    Value bytes =
+        arith::MulIOp::create(c.b, c.loc, c.product(from, 0, type.getRank()),
+                              c.i64((type.getElementTypeBitWidth() + 7) / 8));
+    c.call("moert_fetch",
+           {fetch.getRank(), c.pointer(to), c.pointer(from), bytes});
   } else if (auto plan = dyn_cast<rt::PlanExchangeOp>(op)) {
     Value counts = plan.getInputs()[0];
     SmallVector<Value> operands{plan.getRank(), c.i32(plan.getAxis()),
@@ -195,6 +305,9 @@ void RuntimeToLLVMPass::lower(Operation *op) {
                                 c.dim(counts, 1)};
     for (Value output : plan.getOutputs())
       operands.push_back(c.pointer(output));
+    // Permutations that a kernel makes instead.
+    while (operands.size() < 9)
+      operands.push_back(LLVM::ZeroOp::create(c.b, c.loc, c.pointerType()));
     c.call("moert_plan_exchange", operands);
   }
   op->erase();
@@ -218,29 +331,6 @@ static Value localSize(CallBuilder &c, Value rank, spmd::PlacedTensorType type,
     size = arith::MinUIOp::create(c.b, c.loc, most, rest);
   }
   return size;
-}
-
-/// A memref of `type` over dense memory at `pointer`.
-static Value makeMemRef(CallBuilder &c, LLVMTypeConverter &converter,
-                        MemRefType type, Value pointer, ArrayRef<Value> sizes) {
-  OpBuilder &b = c.b;
-  Location loc = c.loc;
-  Value descriptor = LLVM::UndefOp::create(b, loc, converter.convertType(type));
-  auto insert = [&](Value value, ArrayRef<int64_t> position) {
-    descriptor =
-        LLVM::InsertValueOp::create(b, loc, descriptor, value, position);
-  };
-  insert(pointer, 0);
-  insert(pointer, 1);
-  insert(c.i64(0), 2);
-  Value stride = c.i64(1);
-  for (int64_t i = sizes.size(); i-- > 0;) {
-    insert(sizes[i], {3, i});
-    insert(stride, {4, i});
-    stride = arith::MulIOp::create(b, loc, stride, sizes[i]);
-  }
-  return UnrealizedConversionCastOp::create(b, loc, type, descriptor)
-      .getResult(0);
 }
 
 void RuntimeToLLVMPass::emitMain(func::FuncOp function) {
@@ -328,7 +418,9 @@ void RuntimeToLLVMPass::runOnOperation() {
       }
       collectives.push_back(collective);
     }
-  llvm::json::Value program(describeProgram(function, collectives, target));
+  SmallVector<rt::LaunchOp> launches(function.getOps<rt::LaunchOp>());
+  llvm::json::Value program(describeProgram(
+      function, collectives, launches, getKernels(getOperation()), target));
   emitDescription(llvm::formatv("{0}", program).str());
   for (Operation *op : ops)
     lower(op);

@@ -7,8 +7,11 @@
 #include "moe/Target/ProgramDescription.h"
 #include "moe/Dialect/SPMD/IR/Locations.h"
 #include "moe/Dialect/SPMD/IR/SPMD.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/SHA256.h"
 
 using namespace mlir;
+using namespace moe;
 using namespace moe::spmd;
 namespace json = llvm::json;
 
@@ -33,10 +36,48 @@ static json::Value describeValue(DictionaryAttr value) {
                       {"placements", std::move(placements)}};
 }
 
+/// Equal for equal programs: ranks compare it before they work together.
+static std::string hash(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  module->print(os);
+  return llvm::toHex(llvm::SHA256::hash(llvm::arrayRefFromStringRef(text)),
+                     /*LowerCase=*/true);
+}
+
+static void describeDeviceProgram(func::FuncOp function,
+                                  ArrayRef<rt::LaunchOp> launches,
+                                  ArrayRef<gpu::GPUFuncOp> kernels,
+                                  json::Object &program) {
+  json::Array list;
+  for (gpu::GPUFuncOp kernel : kernels) {
+    // `product_rows_12`: what it is, and its number.
+    json::Object object{
+        {"name", kernel.getName()},
+        {"op", kernel.getName().rsplit('_').first},
+        {"location", getPlace(kernel.getLoc())},
+        {"phase", isBackward(kernel.getLoc()) ? "backward" : "forward"}};
+    auto launch = llvm::find_if(launches, [&](rt::LaunchOp op) {
+      return op.getKernel().getLeafReference() == kernel.getName();
+    });
+    int64_t shared = 0;
+    if (launch != launches.end())
+      shared = rt::LaunchOp(*launch).getShared();
+    object["shared"] = shared;
+    list.push_back(std::move(object));
+  }
+  program["kernels"] = std::move(list);
+  auto bytes = function->getAttrOfType<IntegerAttr>("moert.arena_bytes");
+  program["arena_bytes"] = bytes ? bytes.getInt() : 0;
+  // What the host has to look at can not be replayed.
+  program["capturable"] = function.getOps<rt::FetchOp>().empty();
+}
+
 json::Object
 moe::describeProgram(func::FuncOp function,
                      ArrayRef<rt::CollectiveOpInterface> collectives,
-                     StringRef target) {
+                     ArrayRef<rt::LaunchOp> launches,
+                     ArrayRef<gpu::GPUFuncOp> kernels, StringRef target) {
   auto values = function->getAttrOfType<DictionaryAttr>("moert.values");
   json::Object program{
       {"abi", 1}, {"target", target}, {"function", function.getName()}};
@@ -68,5 +109,8 @@ moe::describeProgram(func::FuncOp function,
     list.push_back(std::move(object));
   }
   program["collectives"] = std::move(list);
+  program["hash"] = hash(function->getParentOfType<ModuleOp>());
+  if (!kernels.empty())
+    describeDeviceProgram(function, launches, kernels, program);
   return program;
 }

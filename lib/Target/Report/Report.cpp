@@ -157,7 +157,7 @@ FailureOr<json::Object> moe::makeReport(ModuleOp module, json::Array reductions,
       [&](rt::CollectiveOpInterface op) { collectives.push_back(op); });
 
   json::Object report =
-      describeProgram(functions.front(), collectives, options.target);
+      describeProgram(functions.front(), collectives, {}, {}, options.target);
   report.erase("abi");
   report["version"] = 1;
   report["source"] = options.source;

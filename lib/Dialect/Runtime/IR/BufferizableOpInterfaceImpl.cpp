@@ -102,7 +102,7 @@ struct CountReceivedModel
       return failure();
     rewriter.replaceOpWithNewOp<rt::CountReceivedOp>(
         op, rewriter.getIndexType(), count.getRank(), *buffer,
-        count.getAxisAttr());
+        count.getAxisAttr(), count.getMaxRowsAttr());
     return success();
   }
 };

@@ -61,6 +61,22 @@ void EinsumOp::getEffects(Effects &effects) {
 void GroupedEinsumOp::getEffects(Effects &effects) {
   addDestinationEffects(*this, effects);
 }
+void FetchOp::getEffects(Effects &effects) {
+  addDestinationEffects(*this, effects);
+}
+/// A kernel may write any buffer it gets.
+void LaunchOp::getEffects(Effects &effects) {
+  for (OpOperand &operand : getArgumentsMutable())
+    if (isa<MemRefType>(operand.get().getType())) {
+      effects.emplace_back(MemoryEffects::Read::get(), &operand);
+      effects.emplace_back(MemoryEffects::Write::get(), &operand);
+    }
+}
+/// Orders what is before and after.
+void WaitOp::getEffects(Effects &effects) {
+  effects.emplace_back(MemoryEffects::Read::get());
+  effects.emplace_back(MemoryEffects::Write::get());
+}
 void SortRowsOp::getEffects(Effects &effects) {
   addDestinationEffects(*this, effects);
 }

@@ -39,8 +39,9 @@ func.func @routing(%rank: !llvm.ptr, %scores: tensor<4x8xf32>, %bias: tensor<8xf
   %2:2 = moert.sort_rows %rank ins(%0 : tensor<4x3xi32>)
       outs(%places, %places : tensor<12xi64>, tensor<12xi64>) {num_experts = 8 : i64}
       -> tensor<12xi64>, tensor<12xi64>
-  // CHECK: moert.count_received %{{.*}}, %{{.*}} {axis = 0 : i32} : tensor<2x8xi32>
-  %3 = moert.count_received %rank, %everybody {axis = 0 : i32} : tensor<2x8xi32>
+  // CHECK: moert.count_received %{{.*}}, %{{.*}} {axis = 0 : i32, max_rows = 24 : i64} : tensor<2x8xi32>
+  %3 = moert.count_received %rank, %everybody {axis = 0 : i32, max_rows = 24 : i64}
+      : tensor<2x8xi32>
   // CHECK: moert.plan_exchange %{{.*}} {axis = 0 : i32} -> tensor<2xi64>, tensor<2xi64>, tensor<?xi64>, tensor<?xi64>
   %4:4 = moert.plan_exchange %rank ins(%everybody : tensor<2x8xi32>)
       outs(%shares, %shares, %arrivals, %arrivals
@@ -64,5 +65,22 @@ func.func @products(%rank: !llvm.ptr, %x: tensor<?x6xf32>, %w: tensor<5x6xf32>,
   %1 = moert.grouped_einsum %rank
       ins(%x, %experts, %offsets : tensor<?x6xf32>, tensor<4x5x6xf32>, tensor<5xi64>)
       outs(%init : tensor<?x5xf32>) {equation = "nd,efd->nf"} -> tensor<?x5xf32>
+  return
+}
+
+// CHECK-LABEL: func.func @device
+func.func @device(%rank: !llvm.ptr, %counts: memref<2x8xi32>, %host: memref<2x8xi32>,
+                  %n: index) {
+  // CHECK: %[[BUFFER:.*]] = moert.arena %{{.*}}[%{{.*}}] {offset = 512 : i64} : memref<?x8xi32>
+  %0 = moert.arena %rank[%n] {offset = 512 : i64} : memref<?x8xi32>
+  // CHECK: %[[FAULT:.*]] = moert.fault %{{.*}}
+  %1 = moert.fault %rank
+  // CHECK: moert.launch %{{.*}} @kernels::@count_0 grid(%{{.*}}, %{{.*}}, %{{.*}}) block 256 shared 64 args(%[[BUFFER]], %[[FAULT]] : memref<?x8xi32>, !llvm.ptr) work(%{{.*}}, %{{.*}})
+  moert.launch %rank @kernels::@count_0 grid(%n, %n, %n) block 256 shared 64
+      args(%0, %1 : memref<?x8xi32>, !llvm.ptr) work(%n, %n)
+  // CHECK: moert.fetch %{{.*}} ins(%{{.*}} : memref<2x8xi32>) outs(%{{.*}} : memref<2x8xi32>)
+  moert.fetch %rank ins(%counts : memref<2x8xi32>) outs(%host : memref<2x8xi32>)
+  // CHECK: moert.wait %{{.*}} {collective = 3 : i32}
+  moert.wait %rank {collective = 3 : i32}
   return
 }

@@ -176,7 +176,7 @@ def MoERT_PlanExchangeOp : MoERT_DestinationOp<"plan_exchange"> {
     Outputs, of i64: rows to each rank [ranks], rows from each rank [ranks], and
     for the rows as they arrive, ordered by (rank, expert), the permutation to
     (expert, rank): for each row where it arrives, and for each arrival its row.
-    Experts are cut over the ranks as `torch.chunk` cuts.
+    A device program leaves out the last two, which a kernel makes. Experts are cut over the ranks as `torch.chunk` cuts.
   }];
   let arguments = !con(baseArguments, (ins I32Attr:$axis));
 }
@@ -185,16 +185,16 @@ def MoERT_CountReceivedOp : MoERT_Op<"count_received",
     [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let summary = "how many rows this rank gets, from everybody's counts";
   let description = [{
-    Input: counts [ranks, E] of i32.
+    Input: counts [ranks, E] of i32. `max_rows` is the most that there can be.
 
     Example:
     ```mlir
-    %n = moert.count_received %rank, %counts {axis = 0 : i32}
+    %n = moert.count_received %rank, %counts {axis = 0 : i32, max_rows = 64 : i64}
         : tensor<2x8xi32>
     ```
   }];
   let arguments = (ins LLVM_DefaultPointer:$rank, AnyShaped:$counts,
-                       I32Attr:$axis);
+                       I32Attr:$axis, I64Attr:$max_rows);
   let results = (outs Index:$result);
   let assemblyFormat = "$rank `,` $counts attr-dict `:` type($counts)";
 }
@@ -238,6 +238,94 @@ def MoERT_GroupedEinsumOp : MoERT_DestinationOp<"grouped_einsum"> {
     ```
   }];
   let arguments = !con(baseArguments, (ins StrAttr:$equation));
+}
+
+//===----------------------------------------------------------------------===//
+// Device programs
+//===----------------------------------------------------------------------===//
+
+def MoERT_LaunchOp : MoERT_Op<"launch", [
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "run a kernel on this rank's device";
+  let description = [{
+    Runs `kernel`, a `gpu.func`, with a grid of blocks of `block` threads and
+    `shared` bytes of dynamic shared memory each. Memrefs are passed as their
+    descriptors, element by element, indices as i64. Launches run in order; none
+    waits for the one before to end on the host. `flops` and `bytes` are what the
+    kernel computes and has to move, for measurements.
+
+    Example:
+    ```mlir
+    moert.launch %rank @kernels::@add_0 grid(%n, %c1, %c1) block 256 shared 0
+        args(%x, %y : memref<32x64xf32>, memref<32x64xf32>) work(%flops, %bytes)
+    ```
+  }];
+  let arguments = (ins LLVM_DefaultPointer:$rank, SymbolRefAttr:$kernel,
+      Index:$grid_x, Index:$grid_y, Index:$grid_z, I32Attr:$block,
+      I32Attr:$shared, Variadic<AnyType>:$arguments, Index:$flops,
+      Index:$bytes);
+  let assemblyFormat = [{
+    $rank $kernel `grid` `(` $grid_x `,` $grid_y `,` $grid_z `)` `block` $block
+    `shared` $shared `args` `(` ($arguments^ `:` type($arguments))? `)`
+    `work` `(` $flops `,` $bytes `)` attr-dict
+  }];
+}
+
+def MoERT_ArenaOp : MoERT_Op<"arena", [Pure]> {
+  let summary = "a buffer in this rank's arena";
+  let description = [{
+    Memory that `moert-plan-buffers` has set aside, from byte `offset` on.
+
+    Example:
+    ```mlir
+    %b = moert.arena %rank [%n] {offset = 4096 : i64} : memref<?x64xf32>
+    ```
+  }];
+  let arguments = (ins LLVM_DefaultPointer:$rank, Variadic<Index>:$sizes,
+                       I64Attr:$offset);
+  let results = (outs AnyMemRef:$result);
+  let assemblyFormat = "$rank `[` $sizes `]` attr-dict `:` type($result)";
+}
+
+def MoERT_FaultOp : MoERT_Op<"fault", [Pure]> {
+  let summary = "where kernels say what is wrong with their data";
+  let description = [{
+    Two i32 on the device: a code of `moert.h` and the kernel's number. Looked at
+    when the step has ended.
+
+    Example:
+    ```mlir
+    %f = moert.fault %rank
+    ```
+  }];
+  let arguments = (ins LLVM_DefaultPointer:$rank);
+  let results = (outs LLVM_DefaultPointer:$result);
+  let assemblyFormat = "$rank attr-dict";
+}
+
+def MoERT_WaitOp : MoERT_Op<"wait",
+    [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "wait for a collective before the next kernel";
+  let description = [{
+    A collective of a device program runs beside the kernels. Kernels launched
+    after this one start when collective `collective` has ended.
+
+    Example:
+    ```mlir
+    moert.wait %rank {collective = 3 : i32}
+    ```
+  }];
+  let arguments = (ins LLVM_DefaultPointer:$rank, I32Attr:$collective);
+  let assemblyFormat = "$rank attr-dict";
+}
+
+def MoERT_FetchOp : MoERT_DestinationOp<"fetch"> {
+  let summary = "copy from the device to the host, and wait for it";
+  let description = [{
+    Input: a device buffer; output: one of the host, of the same shape. The only
+    operation that makes the host wait for the device.
+  }];
+  let arguments = baseArguments;
 }
 
 #endif // MOE_DIALECT_RUNTIME_IR_RUNTIMEOPS_TD

@@ -1,4 +1,4 @@
-//===- Passes.h - Collectives of one rank's program -------------*- C++ -*-===//
+//===- Passes.h - One rank's program before it becomes code -----*- C++ -*-===//
 //
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //

@@ -1,4 +1,4 @@
-//===- Passes.td - Collectives of one rank's program -------*- tablegen -*-===//
+//===- Passes.td - One rank's program before it becomes code -*- tablegen -*-==//
 //
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
@@ -56,6 +56,40 @@ def NumberCollectives
     rank: in reports, in the runtime's errors, and where ranks check that they
     meet in the same one. No later pass may change the order;
     `convert-moert-to-llvm` refuses it.
+  }];
+}
+
+def FuseElementwise : Pass<"moert-fuse-elementwise", "::mlir::func::FuncOp"> {
+  let summary = "join loops over elements where nothing is computed twice";
+  let description = [{
+    A loop over elements moves into its only reader if the reader visits each
+    element once. Into a product or a broadcast it does not: there it would be
+    computed again for every visit.
+  }];
+}
+
+def InsertWaits : Pass<"moert-insert-waits", "::mlir::func::FuncOp"> {
+  let summary = "say when a collective's buffers are needed again";
+  let description = [{
+    Collectives of a device program run beside its kernels. Each gets a
+    `moert.wait` before the first operation that touches one of
+    its buffers, or before the end. Needs buffers, and kernels formed.
+  }];
+}
+
+def PlanBuffers : Pass<"moert-plan-buffers", "::mlir::func::FuncOp"> {
+  let summary = "give each buffer its place in one arena";
+  let description = [{
+    Buffers that are not needed at the same time share memory: a buffer is needed
+    from its first to its last use, and those of a collective until its wait.
+    Every `memref.alloc` becomes a `moert.arena` at an offset that is a multiple
+    of 256 bytes; larger buffers are placed first, each at the lowest offset that
+    is free. `moert.arena_bytes` on the function says how much memory that is.
+
+    A buffer whose size only a run knows takes the most that it can be: sizes are
+    bounded by the cuts they come from, and by the tokens there are.
+
+    A buffer without a bound is an error.
   }];
 }
 

@@ -1,0 +1,687 @@
+//===- RoutingKernels.cpp - Choice of experts, order of rows --------------===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Kernels that are no loops over elements, written out. Their results do not
+// depend on the order in which threads run: atomics add integers only, and rows
+// are ranked, not appended.
+//
+// A number that cannot be is reported through the rank's fault words: a code of
+// moert.h and the kernel's number.
+//
+//===----------------------------------------------------------------------===//
+
+#include "KernelBuilder.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+using namespace mlir;
+using namespace moe;
+
+static std::string print(Type type) {
+  std::string text;
+  llvm::raw_string_ostream(text) << type;
+  return text;
+}
+
+/// The only shape of these launches: a grid along x.
+static LaunchShape lineShape(SizeBuilder &sizes, OpFoldResult blocks,
+                             int32_t threads, ArrayRef<Value> buffers) {
+  LaunchShape shape;
+  shape.x = blocks;
+  shape.y = shape.z = sizes.constant(1);
+  shape.block = threads;
+  shape.flops = shape.bytes = sizes.constant(0);
+  for (Value buffer : buffers)
+    shape.bytes = sizes.add(shape.bytes, sizes.bytes(buffer));
+  return shape;
+}
+
+static Value getFault(OpBuilder &b, Location loc, KernelBuilder &kernels) {
+  return rt::FaultOp::create(b, loc, kernels.rank.getType(), kernels.rank);
+}
+
+//===----------------------------------------------------------------------===//
+// Top-k
+//===----------------------------------------------------------------------===//
+
+/// A warp per token. Pass after pass it finds the best expert that comes after
+/// the one found before, by score and then number, in f64 as the reference.
+static constexpr llvm::StringLiteral kTopKText = R"mlir(
+gpu.module @text {
+  gpu.func @kernel(%scores: $SCORES, $BIAS_ARGUMENT %experts: $EXPERTS,
+                   %fault: !llvm.ptr) kernel {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c32 = arith.constant 32 : index
+    %warps = arith.constant 8 : index
+    %num_experts = arith.constant $NUM_EXPERTS : index
+    %chosen = arith.constant $CHOSEN : index
+    %groups = arith.constant $GROUPS : i32
+    %limited = arith.constant $LIMITED : i32
+    %group_size = arith.constant $GROUP_SIZE : index
+    %passes = arith.ceildivui %num_experts, %c32 : index
+    %none = arith.constant $NUM_EXPERTS : i32
+    %minus_one = arith.constant -1 : i32
+    %i0 = arith.constant 0 : i32
+    %i1 = arith.constant 1 : i32
+    %i32_lanes = arith.constant 32 : i32
+    %true = arith.constant true
+    %infinity = arith.constant 0x7FF0000000000000 : f64
+    %least = arith.constant 0xFFF0000000000000 : f64
+    %zero = arith.constant 0.0 : f64
+    %b = gpu.block_id x
+    %t = gpu.thread_id x
+    %lane = arith.remui %t, %c32 : index
+    %lane32 = arith.index_cast %lane : index to i32
+    %warp = arith.divui %t, %c32 : index
+    %first = arith.muli %b, %warps : index
+    %token = arith.addi %first, %warp : index
+    %tokens = memref.dim %scores, %c0 : $SCORES
+    %exists = arith.cmpi ult, %token, %tokens : index
+    scf.if %exists {
+      // Lane g knows whether group g may be chosen from.
+      %in_group = arith.cmpi ult, %lane32, %groups : i32
+      %start = arith.muli %lane, %group_size : index
+      %two:2 = scf.for %i = %c0 to %group_size step %c1
+          iter_args(%m1 = %least, %m2 = %least) -> (f64, f64) {
+        %e0 = arith.addi %start, %i : index
+        %e = arith.select %in_group, %e0, %c0 : index
+        %n = memref.load %scores[%token, %e] : $SCORES
+        %s0 = $WIDEN
+        $ADD_BIAS
+        %gt1 = arith.cmpf ogt, %s, %m1 : f64
+        %gt2 = arith.cmpf ogt, %s, %m2 : f64
+        %n1 = arith.select %gt1, %s, %m1 : f64
+        %n2_0 = arith.select %gt2, %s, %m2 : f64
+        %n2 = arith.select %gt1, %m1, %n2_0 : f64
+        scf.yield %n1, %n2 : f64, f64
+      }
+      %single = arith.cmpi eq, %group_size, %c1 : index
+      %second = arith.select %single, %zero, %two#1 : f64
+      %group_score = arith.addf %two#0, %second : f64
+      %better_groups = scf.for %g = %i0 to %groups step %i1
+          iter_args(%n = %i0) -> (i32) : i32 {
+        %other, %v = gpu.shuffle idx %group_score, %g, %i32_lanes : f64
+        %gt = arith.cmpf ogt, %other, %group_score : f64
+        %eq = arith.cmpf oeq, %other, %group_score : f64
+        %lower = arith.cmpi ult, %g, %lane32 : i32
+        %tie = arith.andi %eq, %lower : i1
+        %better = arith.ori %gt, %tie : i1
+        %one = arith.extui %better : i1 to i32
+        %next = arith.addi %n, %one : i32
+        scf.yield %next : i32
+      }
+      %may = arith.cmpi ult, %better_groups, %limited : i32
+      %may32 = arith.extui %may : i1 to i32
+
+      %done:2 = scf.for %k = %c0 to %chosen step %c1
+          iter_args(%last = %infinity, %last_e = %minus_one) -> (f64, i32) {
+        %mine:2 = scf.for %i = %c0 to %passes step %c1
+            iter_args(%best = %least, %best_e = %none) -> (f64, i32) {
+          %skip = arith.muli %i, %c32 : index
+          %e0 = arith.addi %skip, %lane : index
+          %inside = arith.cmpi ult, %e0, %num_experts : index
+          %e = arith.select %inside, %e0, %c0 : index
+          %e32 = arith.index_cast %e : index to i32
+          %group = arith.divui %e, %group_size : index
+          %group32 = arith.index_cast %group : index to i32
+          %allowed32, %v = gpu.shuffle idx %may32, %group32, %i32_lanes : i32
+          %allowed = arith.cmpi ne, %allowed32, %i0 : i32
+          %n = memref.load %scores[%token, %e] : $SCORES
+          %s0 = $WIDEN
+          $ADD_BIAS
+          %lt = arith.cmpf olt, %s, %last : f64
+          %eq = arith.cmpf oeq, %s, %last : f64
+          %later = arith.cmpi sgt, %e32, %last_e : i32
+          %tie = arith.andi %eq, %later : i1
+          %after = arith.ori %lt, %tie : i1
+          %open0 = arith.andi %inside, %allowed : i1
+          %open = arith.andi %open0, %after : i1
+          %gt = arith.cmpf ogt, %s, %best : f64
+          %empty = arith.cmpi eq, %best_e, %none : i32
+          %better = arith.ori %gt, %empty : i1
+          %take = arith.andi %open, %better : i1
+          %best_next = arith.select %take, %s, %best : f64
+          %e_next = arith.select %take, %e32, %best_e : i32
+          scf.yield %best_next, %e_next : f64, i32
+        }
+        %i16 = arith.constant 16 : i32
+        %winner:3 = scf.while (%best = %mine#0, %best_e = %mine#1, %d = %i16)
+            : (f64, i32, i32) -> (f64, i32, i32) {
+          %more = arith.cmpi ugt, %d, %i0 : i32
+          scf.condition(%more) %best, %best_e, %d : f64, i32, i32
+        } do {
+        ^bb0(%best: f64, %best_e: i32, %d: i32):
+          %other, %v0 = gpu.shuffle xor %best, %d, %i32_lanes : f64
+          %other_e, %v1 = gpu.shuffle xor %best_e, %d, %i32_lanes : i32
+          %real = arith.cmpi ult, %other_e, %none : i32
+          %empty = arith.cmpi eq, %best_e, %none : i32
+          %gt = arith.cmpf ogt, %other, %best : f64
+          %eq = arith.cmpf oeq, %other, %best : f64
+          %lower = arith.cmpi ult, %other_e, %best_e : i32
+          %tie = arith.andi %eq, %lower : i1
+          %better0 = arith.ori %gt, %tie : i1
+          %better1 = arith.ori %better0, %empty : i1
+          %take = arith.andi %real, %better1 : i1
+          %best_next = arith.select %take, %other, %best : f64
+          %e_next = arith.select %take, %other_e, %best_e : i32
+          %half = arith.shrui %d, %i1 : i32
+          scf.yield %best_next, %e_next, %half : f64, i32, i32
+        }
+        %is_first = arith.cmpi eq, %lane, %c0 : index
+        scf.if %is_first {
+          memref.store %winner#1, %experts[%token, %k] : $EXPERTS
+          %missing = arith.cmpi eq, %winner#1, %none : i32
+          scf.if %missing {
+            // Comparisons with a NaN find nobody.
+            memref.store %i0, %experts[%token, %k] : $EXPERTS
+            %code = arith.constant 2 : i32
+            %self = arith.constant $SELF : i32
+            %where = llvm.getelementptr %fault[1] : (!llvm.ptr) -> !llvm.ptr, i32
+            llvm.store %self, %where : i32, !llvm.ptr
+            llvm.store %code, %fault : i32, !llvm.ptr
+          }
+        }
+        scf.yield %winner#0, %winner#1 : f64, i32
+      }
+    }
+    gpu.return
+  }
+}
+)mlir";
+
+LogicalResult moe::formTopKKernel(KernelBuilder &kernels, rt::TopKOp op) {
+  Value scores = op.getInputs()[0], experts = op.getOutputs()[0];
+  Value bias = op.getInputs().size() > 1 ? op.getInputs()[1] : Value();
+  auto type = cast<MemRefType>(scores.getType());
+  int64_t numExperts = type.getDimSize(1);
+  int64_t groups = op.getGroups();
+  if (groups > 32)
+    return op.emitError("top-k over ")
+           << groups
+           << " groups has no kernel; help: a device takes 32 at most";
+  auto widen = [](StringRef value, Type element) {
+    std::string from = print(element);
+    return element.isF64()
+               ? ("arith.bitcast " + value + " : f64 to f64").str()
+               : ("arith.extf " + value + " : " + from + " to f64").str();
+  };
+  OpBuilder b(op);
+  Location loc = op.getLoc();
+  SizeBuilder sizes(b, loc);
+  std::string biasType = bias ? print(bias.getType()) : "";
+  std::string addBias = "%s = arith.addf %s0, %zero : f64";
+  if (bias)
+    addBias = "%bn = memref.load %bias[%e] : " + biasType + "\n%bw = " +
+              widen("%bn", cast<MemRefType>(bias.getType()).getElementType()) +
+              "\n%s = arith.addf %s0, %bw : f64";
+  gpu::GPUFuncOp kernel = kernels.parse(
+      loc, "top_k", kTopKText,
+      {{"SCORES", print(type)},
+       {"BIAS_ARGUMENT", bias ? "%bias: " + biasType + "," : ""},
+       {"EXPERTS", print(experts.getType())},
+       {"NUM_EXPERTS", std::to_string(numExperts)},
+       {"CHOSEN",
+        std::to_string(cast<MemRefType>(experts.getType()).getDimSize(1))},
+       {"GROUPS", std::to_string(groups)},
+       {"LIMITED", std::to_string(op.getLimitedGroups())},
+       {"GROUP_SIZE", std::to_string(numExperts / groups)},
+       {"WIDEN", widen("%n", type.getElementType())},
+       {"ADD_BIAS", addBias},
+       {"SELF", std::to_string(kernels.getNumKernels())}});
+  SmallVector<Value> arguments{scores};
+  if (bias)
+    arguments.push_back(bias);
+  arguments.push_back(experts);
+  LaunchShape shape =
+      lineShape(sizes, sizes.ceilDiv(sizes.dim(scores, 0), 8), 256, arguments);
+  arguments.push_back(getFault(b, loc, kernels));
+  kernels.launch(b, loc, kernel, shape, arguments);
+  op->erase();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Counts
+//===----------------------------------------------------------------------===//
+
+/// A block counts 4096 entries in shared memory and adds its counts.
+static constexpr llvm::StringLiteral kCountText = R"mlir(
+gpu.module @text {
+  gpu.func @kernel(%experts: $EXPERTS, %counts: $COUNTS, %fault: !llvm.ptr)
+      workgroup(%local: memref<$NUM_EXPERTSxi32, #gpu.address_space<workgroup>>)
+      kernel {
+    %c0 = arith.constant 0 : index
+    %c256 = arith.constant 256 : index
+    %per_block = arith.constant 4096 : index
+    %num_experts = arith.constant $NUM_EXPERTS : index
+    %chosen = arith.constant $CHOSEN : index
+    %i0 = arith.constant 0 : i32
+    %i1 = arith.constant 1 : i32
+    %b = gpu.block_id x
+    %t = gpu.thread_id x
+    scf.for %e = %t to %num_experts step %c256 {
+      memref.store %i0, %local[%e]
+          : memref<$NUM_EXPERTSxi32, #gpu.address_space<workgroup>>
+    }
+    gpu.barrier
+    %tokens = memref.dim %experts, %c0 : $EXPERTS
+    %entries = arith.muli %tokens, %chosen : index
+    %first = arith.muli %b, %per_block : index
+    %from = arith.addi %first, %t : index
+    %to0 = arith.addi %first, %per_block : index
+    %to = arith.minui %to0, %entries : index
+    scf.for %i = %from to %to step %c256 {
+      %row = arith.divui %i, %chosen : index
+      %column = arith.remui %i, %chosen : index
+      %e32 = memref.load %experts[%row, %column] : $EXPERTS
+      %e = arith.index_cast %e32 : i32 to index
+      %valid = arith.cmpi ult, %e, %num_experts : index
+      scf.if %valid {
+        %old = memref.atomic_rmw addi %i1, %local[%e]
+            : (i32, memref<$NUM_EXPERTSxi32, #gpu.address_space<workgroup>>) -> i32
+      } else {
+        %self = arith.constant $SELF : i32
+        %where = llvm.getelementptr %fault[1] : (!llvm.ptr) -> !llvm.ptr, i32
+        llvm.store %self, %where : i32, !llvm.ptr
+        llvm.store %i1, %fault : i32, !llvm.ptr
+      }
+    }
+    gpu.barrier
+    scf.for %e = %t to %num_experts step %c256 {
+      %n = memref.load %local[%e]
+          : memref<$NUM_EXPERTSxi32, #gpu.address_space<workgroup>>
+      %old = memref.atomic_rmw addi %n, %counts[%e] : (i32, $COUNTS) -> i32
+    }
+    gpu.return
+  }
+}
+)mlir";
+
+LogicalResult moe::formCountKernel(KernelBuilder &kernels, rt::CountRowsOp op) {
+  OpBuilder b(op);
+  Location loc = op.getLoc();
+  SizeBuilder sizes(b, loc);
+  Value experts = op.getInputs()[0], counts = op.getOutputs()[0];
+  Value zero = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(0));
+  auto fill = linalg::FillOp::create(b, loc, zero, counts);
+  if (failed(formLoopKernel(kernels, fill)))
+    return failure();
+  auto type = cast<MemRefType>(experts.getType());
+  gpu::GPUFuncOp kernel = kernels.parse(
+      loc, "count", kCountText,
+      {{"EXPERTS", print(type)},
+       {"COUNTS", print(counts.getType())},
+       {"NUM_EXPERTS",
+        std::to_string(cast<MemRefType>(counts.getType()).getDimSize(0))},
+       {"CHOSEN", std::to_string(type.getDimSize(1))},
+       {"SELF", std::to_string(kernels.getNumKernels())}});
+  LaunchShape shape =
+      lineShape(sizes, sizes.ceilDiv(sizes.elements(experts), 4096), 256,
+                {experts, counts});
+  kernels.launch(b, loc, kernel, shape,
+                 {experts, counts, getFault(b, loc, kernels)});
+  op->erase();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Order of rows
+//===----------------------------------------------------------------------===//
+
+// A counting sort in three kernels. The entries are cut into chunks of 256, a
+// warp each. The first counts the entries of each expert in each chunk; the
+// second makes of counts[expert, chunk] where the first such entry goes; the
+// third ranks the entries of a chunk.
+
+/// 4 warps; %counts is [E, chunks].
+static constexpr llvm::StringLiteral kCountChunksText = R"mlir(
+gpu.module @text {
+  gpu.func @kernel(%experts: $EXPERTS, %counts: $COUNTS, %fault: !llvm.ptr)
+      workgroup(%local: memref<4x$NUM_EXPERTSxi32, #gpu.address_space<workgroup>>)
+      kernel {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c4 = arith.constant 4 : index
+    %c32 = arith.constant 32 : index
+    %c256 = arith.constant 256 : index
+    %num_experts = arith.constant $NUM_EXPERTS : index
+    %chosen = arith.constant $CHOSEN : index
+    %i0 = arith.constant 0 : i32
+    %i1 = arith.constant 1 : i32
+    %b = gpu.block_id x
+    %t = gpu.thread_id x
+    %lane = arith.remui %t, %c32 : index
+    %warp = arith.divui %t, %c32 : index
+    %chunk0 = arith.muli %b, %c4 : index
+    %chunk = arith.addi %chunk0, %warp : index
+    %chunks = memref.dim %counts, %c1 : $COUNTS
+    scf.for %e = %lane to %num_experts step %c32 {
+      memref.store %i0, %local[%warp, %e]
+          : memref<4x$NUM_EXPERTSxi32, #gpu.address_space<workgroup>>
+    }
+    gpu.barrier
+    %tokens = memref.dim %experts, %c0 : $EXPERTS
+    %entries = arith.muli %tokens, %chosen : index
+    %first = arith.muli %chunk, %c256 : index
+    %from = arith.addi %first, %lane : index
+    %to0 = arith.addi %first, %c256 : index
+    %to = arith.minui %to0, %entries : index
+    scf.for %i = %from to %to step %c32 {
+      %row = arith.divui %i, %chosen : index
+      %column = arith.remui %i, %chosen : index
+      %e32 = memref.load %experts[%row, %column] : $EXPERTS
+      %e = arith.index_cast %e32 : i32 to index
+      %valid = arith.cmpi ult, %e, %num_experts : index
+      scf.if %valid {
+        %old = memref.atomic_rmw addi %i1, %local[%warp, %e]
+            : (i32, memref<4x$NUM_EXPERTSxi32, #gpu.address_space<workgroup>>) -> i32
+      } else {
+        %self = arith.constant $SELF : i32
+        %where = llvm.getelementptr %fault[1] : (!llvm.ptr) -> !llvm.ptr, i32
+        llvm.store %self, %where : i32, !llvm.ptr
+        llvm.store %i1, %fault : i32, !llvm.ptr
+      }
+    }
+    gpu.barrier
+    %real = arith.cmpi ult, %chunk, %chunks : index
+    scf.if %real {
+      scf.for %e = %lane to %num_experts step %c32 {
+        %n = memref.load %local[%warp, %e]
+            : memref<4x$NUM_EXPERTSxi32, #gpu.address_space<workgroup>>
+        memref.store %n, %counts[%e, %chunk] : $COUNTS
+      }
+    }
+    gpu.return
+  }
+}
+)mlir";
+
+/// One block of 1024: sums of what comes before, in place.
+static constexpr llvm::StringLiteral kPrefixText = R"mlir(
+gpu.module @text {
+  gpu.func @kernel(%counts: $COUNTS)
+      workgroup(%sums: memref<1024xi32, #gpu.address_space<workgroup>>) kernel {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c1024 = arith.constant 1024 : index
+    %i0 = arith.constant 0 : i32
+    %t = gpu.thread_id x
+    %chunks = memref.dim %counts, %c1 : $COUNTS
+    %num_experts = memref.dim %counts, %c0 : $COUNTS
+    %n = arith.muli %num_experts, %chunks : index
+    %share = arith.ceildivui %n, %c1024 : index
+    %from0 = arith.muli %t, %share : index
+    %from = arith.minui %from0, %n : index
+    %to0 = arith.addi %from, %share : index
+    %to = arith.minui %to0, %n : index
+    %sum = scf.for %i = %from to %to step %c1 iter_args(%s = %i0) -> (i32) {
+      %e = arith.divui %i, %chunks : index
+      %c = arith.remui %i, %chunks : index
+      %x = memref.load %counts[%e, %c] : $COUNTS
+      %next = arith.addi %s, %x : i32
+      scf.yield %next : i32
+    }
+    memref.store %sum, %sums[%t] : memref<1024xi32, #gpu.address_space<workgroup>>
+    gpu.barrier
+    %last:2 = scf.while (%d = %c1, %mine = %sum) : (index, i32) -> (index, i32) {
+      %more = arith.cmpi ult, %d, %c1024 : index
+      scf.condition(%more) %d, %mine : index, i32
+    } do {
+    ^bb0(%d: index, %mine: i32):
+      %has = arith.cmpi uge, %t, %d : index
+      %from_left = arith.subi %t, %d : index
+      %at = arith.select %has, %from_left, %c0 : index
+      %left0 = memref.load %sums[%at] : memref<1024xi32, #gpu.address_space<workgroup>>
+      %left = arith.select %has, %left0, %i0 : i32
+      %joined = arith.addi %mine, %left : i32
+      gpu.barrier
+      memref.store %joined, %sums[%t] : memref<1024xi32, #gpu.address_space<workgroup>>
+      gpu.barrier
+      %twice = arith.addi %d, %d : index
+      scf.yield %twice, %joined : index, i32
+    }
+    %before = arith.subi %last#1, %sum : i32
+    %end = scf.for %i = %from to %to step %c1 iter_args(%s = %before) -> (i32) {
+      %e = arith.divui %i, %chunks : index
+      %c = arith.remui %i, %chunks : index
+      %x = memref.load %counts[%e, %c] : $COUNTS
+      memref.store %s, %counts[%e, %c] : $COUNTS
+      %next = arith.addi %s, %x : i32
+      scf.yield %next : i32
+    }
+    gpu.return
+  }
+}
+)mlir";
+
+/// 4 warps; an entry's rank among its 32 neighbours is counted by each lane.
+static constexpr llvm::StringLiteral kRankText = R"mlir(
+gpu.module @text {
+  gpu.func @kernel(%experts: $EXPERTS, %counts: $COUNTS, %order: $ORDER,
+                   %rows: $ROWS)
+      workgroup(%next: memref<4x$NUM_EXPERTSxi32, #gpu.address_space<workgroup>>)
+      kernel {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c4 = arith.constant 4 : index
+    %c32 = arith.constant 32 : index
+    %c256 = arith.constant 256 : index
+    %num_experts = arith.constant $NUM_EXPERTS : index
+    %chosen = arith.constant $CHOSEN : index
+    %i0 = arith.constant 0 : i32
+    %i1 = arith.constant 1 : i32
+    %i32 = arith.constant 32 : i32
+    %minus_one = arith.constant -1 : i32
+    %b = gpu.block_id x
+    %t = gpu.thread_id x
+    %lane = arith.remui %t, %c32 : index
+    %lane32 = arith.index_cast %lane : index to i32
+    %warp = arith.divui %t, %c32 : index
+    %chunk0 = arith.muli %b, %c4 : index
+    %chunk = arith.addi %chunk0, %warp : index
+    %chunks = memref.dim %counts, %c1 : $COUNTS
+    %real = arith.cmpi ult, %chunk, %chunks : index
+    scf.if %real {
+      scf.for %e = %lane to %num_experts step %c32 {
+        %n = memref.load %counts[%e, %chunk] : $COUNTS
+        memref.store %n, %next[%warp, %e]
+            : memref<4x$NUM_EXPERTSxi32, #gpu.address_space<workgroup>>
+      }
+    }
+    gpu.barrier
+    %tokens = memref.dim %experts, %c0 : $EXPERTS
+    %entries = arith.muli %tokens, %chosen : index
+    %first = arith.muli %chunk, %c256 : index
+    scf.for %step = %c0 to %c256 step %c32 {
+      %i0_ = arith.addi %first, %step : index
+      %i = arith.addi %i0_, %lane : index
+      %inside = arith.cmpi ult, %i, %entries : index
+      %e32 = scf.if %inside -> (i32) {
+        %row = arith.divui %i, %chosen : index
+        %column = arith.remui %i, %chosen : index
+        %x = memref.load %experts[%row, %column] : $EXPERTS
+        %x_index = arith.index_cast %x : i32 to index
+        %valid = arith.cmpi ult, %x_index, %num_experts : index
+        %y = arith.select %valid, %x, %minus_one : i32
+        scf.yield %y : i32
+      } else {
+        scf.yield %minus_one : i32
+      }
+      %rank:2 = scf.for %j = %i0 to %i32 step %i1
+          iter_args(%before = %i0, %all = %i0) -> (i32, i32) : i32 {
+        %other, %v = gpu.shuffle idx %e32, %j, %i32 : i32
+        %same = arith.cmpi eq, %other, %e32 : i32
+        %earlier = arith.cmpi ult, %j, %lane32 : i32
+        %both = arith.andi %same, %earlier : i1
+        %one_before = arith.extui %both : i1 to i32
+        %one = arith.extui %same : i1 to i32
+        %before_next = arith.addi %before, %one_before : i32
+        %all_next = arith.addi %all, %one : i32
+        scf.yield %before_next, %all_next : i32, i32
+      }
+      %known = arith.cmpi sge, %e32, %i0 : i32
+      %e_or = arith.select %known, %e32, %i0 : i32
+      %e = arith.index_cast %e_or : i32 to index
+      %start = memref.load %next[%warp, %e]
+          : memref<4x$NUM_EXPERTSxi32, #gpu.address_space<workgroup>>
+      gpu.barrier
+      scf.if %known {
+        %place32 = arith.addi %start, %rank#0 : i32
+        %place = arith.index_cast %place32 : i32 to index
+        %entry = arith.index_cast %i : index to i64
+        %place64 = arith.extui %place32 : i32 to i64
+        memref.store %entry, %order[%place] : $ORDER
+        memref.store %place64, %rows[%i] : $ROWS
+        %is_first = arith.cmpi eq, %rank#0, %i0 : i32
+        scf.if %is_first {
+          %end = arith.addi %start, %rank#1 : i32
+          memref.store %end, %next[%warp, %e]
+              : memref<4x$NUM_EXPERTSxi32, #gpu.address_space<workgroup>>
+        }
+      }
+      gpu.barrier
+    }
+    gpu.return
+  }
+}
+)mlir";
+
+LogicalResult moe::formSortKernels(KernelBuilder &kernels, rt::SortRowsOp op) {
+  OpBuilder b(op);
+  Location loc = op.getLoc();
+  SizeBuilder sizes(b, loc);
+  Value experts = op.getInputs()[0];
+  Value order = op.getOutputs()[0], rows = op.getOutputs()[1];
+  auto type = cast<MemRefType>(experts.getType());
+  OpFoldResult chunks = sizes.ceilDiv(sizes.elements(experts), 256);
+  std::optional<int64_t> known = getConstantIntValue(chunks);
+  int64_t numExperts = op.getNumExperts();
+  SmallVector<Value> dynamic;
+  if (!known)
+    dynamic.push_back(sizes.toValue(chunks));
+  Value counts = memref::AllocOp::create(
+      b, loc,
+      MemRefType::get({numExperts, known.value_or(ShapedType::kDynamic)},
+                      b.getI32Type()),
+      dynamic);
+  auto parse = [&](StringRef stem, StringRef text) {
+    return kernels.parse(loc, stem, text,
+                         {{"EXPERTS", print(type)},
+                          {"COUNTS", print(counts.getType())},
+                          {"ORDER", print(order.getType())},
+                          {"ROWS", print(rows.getType())},
+                          {"NUM_EXPERTS", std::to_string(numExperts)},
+                          {"CHOSEN", std::to_string(type.getDimSize(1))},
+                          {"SELF", std::to_string(kernels.getNumKernels())}});
+  };
+  OpFoldResult blocks = sizes.ceilDiv(chunks, 4);
+  kernels.launch(b, loc, parse("count_chunks", kCountChunksText),
+                 lineShape(sizes, blocks, 128, {experts, counts}),
+                 {experts, counts, getFault(b, loc, kernels)});
+  kernels.launch(b, loc, parse("prefix", kPrefixText),
+                 lineShape(sizes, sizes.constant(1), 1024, {counts, counts}),
+                 {counts});
+  kernels.launch(b, loc, parse("rank", kRankText),
+                 lineShape(sizes, blocks, 128, {experts, counts, order, rows}),
+                 {experts, counts, order, rows});
+  op->erase();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Exchange
+//===----------------------------------------------------------------------===//
+
+/// A block for each expert and rank: rows are ordered by (expert, rank) and
+/// arrive by (rank, expert).
+static constexpr llvm::StringLiteral kExchangeText = R"mlir(
+gpu.module @text {
+  gpu.func @kernel(%counts: $COUNTS, %arrival: $ARRIVAL,
+                   %departure: $DEPARTURE, %first: index, %experts: index)
+      kernel {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c256 = arith.constant 256 : index
+    %ranks = memref.dim %counts, %c0 : $COUNTS
+    %b = gpu.block_id x
+    %t = gpu.thread_id x
+    %my_expert = arith.divui %b, %ranks : index
+    %my_rank = arith.remui %b, %ranks : index
+    %z = arith.constant 0 : i32
+    %sums:3 = scf.for %e = %c0 to %experts step %c1
+        iter_args(%row = %z, %arrives = %z, %mine = %z) -> (i32, i32, i32) {
+      %next:3 = scf.for %r = %c0 to %ranks step %c1
+          iter_args(%row1 = %row, %arrives1 = %arrives, %mine1 = %mine)
+          -> (i32, i32, i32) {
+        %global = arith.addi %first, %e : index
+        %n = memref.load %counts[%r, %global] : $COUNTS
+        %same_e = arith.cmpi eq, %e, %my_expert : index
+        %same_r = arith.cmpi eq, %r, %my_rank : index
+        %lower_e = arith.cmpi ult, %e, %my_expert : index
+        %lower_r = arith.cmpi ult, %r, %my_rank : index
+        %e_then_r = arith.andi %same_e, %lower_r : i1
+        %row_before = arith.ori %lower_e, %e_then_r : i1
+        %r_then_e = arith.andi %same_r, %lower_e : i1
+        %arrives_before = arith.ori %lower_r, %r_then_e : i1
+        %is_mine = arith.andi %same_e, %same_r : i1
+        %n_row = arith.select %row_before, %n, %z : i32
+        %n_arrives = arith.select %arrives_before, %n, %z : i32
+        %n_mine = arith.select %is_mine, %n, %z : i32
+        %row2 = arith.addi %row1, %n_row : i32
+        %arrives2 = arith.addi %arrives1, %n_arrives : i32
+        %mine2 = arith.addi %mine1, %n_mine : i32
+        scf.yield %row2, %arrives2, %mine2 : i32, i32, i32
+      }
+      scf.yield %next#0, %next#1, %next#2 : i32, i32, i32
+    }
+    %row = arith.index_cast %sums#0 : i32 to index
+    %arrives = arith.index_cast %sums#1 : i32 to index
+    %count = arith.index_cast %sums#2 : i32 to index
+    scf.for %i = %t to %count step %c256 {
+      %r = arith.addi %row, %i : index
+      %a = arith.addi %arrives, %i : index
+      %r64 = arith.index_cast %r : index to i64
+      %a64 = arith.index_cast %a : index to i64
+      memref.store %a64, %arrival[%r] : $ARRIVAL
+      memref.store %r64, %departure[%a] : $DEPARTURE
+    }
+    gpu.return
+  }
+}
+)mlir";
+
+LogicalResult moe::formExchangeKernel(KernelBuilder &kernels,
+                                      rt::PlanExchangeOp op) {
+  OpBuilder b(op);
+  Location loc = op.getLoc();
+  SizeBuilder sizes(b, loc);
+  Value counts = op.getInputs()[0];
+  Value arrival = op.getOutputs()[2], departure = op.getOutputs()[3];
+  auto type = cast<MemRefType>(counts.getType());
+  int64_t ranks = type.getDimSize(0), numExperts = type.getDimSize(1);
+  // This rank's experts, as torch.chunk cuts.
+  auto index = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(b, loc, value);
+  };
+  Value self = rt::AxisIndexOp::create(b, loc, b.getIndexType(), kernels.rank,
+                                       op.getAxisAttr());
+  Value most = index((numExperts + ranks - 1) / ranks), all = index(numExperts);
+  Value first = arith::MinUIOp::create(
+      b, loc, arith::MulIOp::create(b, loc, self, most), all);
+  Value experts = arith::MinUIOp::create(
+      b, loc, most, arith::SubIOp::create(b, loc, all, first));
+  gpu::GPUFuncOp kernel =
+      kernels.parse(loc, "exchange", kExchangeText,
+                    {{"COUNTS", print(type)},
+                     {"ARRIVAL", print(arrival.getType())},
+                     {"DEPARTURE", print(departure.getType())}});
+  kernels.launch(b, loc, kernel,
+                 lineShape(sizes, sizes.mul(experts, sizes.constant(ranks)),
+                           256, {counts, arrival, departure}),
+                 {counts, arrival, departure, first, experts});
+  return success();
+}
