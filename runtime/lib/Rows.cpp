@@ -129,6 +129,8 @@ void moert_plan_exchange(moert_context *context, int32_t axis,
     for (int64_t e = mine.begin; e < mine.end; ++e)
       receive[r] += counts[r * numExperts + e];
   }
+  if (!arrival || !departure)
+    return;
   // Where each rank's next row arrives.
   std::vector<int64_t> next(ranks);
   std::exclusive_scan(receive, receive + ranks, next.begin(), int64_t(0));

@@ -121,7 +121,7 @@ int64_t moert_count_received(moert_context *context, int32_t axis,
 
 /* Of the same counts: rows to each rank, rows from each rank, and for the rows
  * ordered by (expert, rank) where they arrive ordered by (rank, expert), and
- * the reverse. */
+ * the reverse; null for both leaves them out. */
 void moert_plan_exchange(moert_context *context, int32_t axis,
                          const int32_t *counts, int64_t ranks,
                          int64_t num_experts, int64_t *send, int64_t *receive,
