@@ -19,6 +19,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
 #include "mlir/Transforms/RegionUtils.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -120,13 +121,19 @@ LogicalResult LoopKernel::collect() {
   return success();
 }
 
-/// Takes over a fill of a fresh buffer that only this operation has read.
+/// Whether all uses of the memory are uses of `buffer` itself.
+static bool isWhole(Value buffer) {
+  if (auto view = buffer.getDefiningOp<ViewLikeOpInterface>())
+    return view.getViewSource().hasOneUse() && isWhole(view.getViewSource());
+  return isa<BlockArgument>(buffer) || buffer.getDefiningOp<memref::AllocOp>();
+}
+
+/// Takes over a fill of a buffer that only this operation has read.
 void LoopKernel::findStart() {
   for (OpOperand &init : op.getDpsInitsMutable()) {
     linalg::FillOp fill;
     Value buffer = init.get();
-    if (op.payloadUsesValueFromOperand(&init) &&
-        buffer.getDefiningOp<memref::AllocOp>())
+    if (op.payloadUsesValueFromOperand(&init) && isWhole(buffer))
       for (Operation *user : buffer.getUsers()) {
         if (user == op || user->getBlock() != op->getBlock() ||
             !user->isBeforeInBlock(op))
