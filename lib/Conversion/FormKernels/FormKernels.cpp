@@ -182,8 +182,8 @@ static LogicalResult expandMath(gpu::GPUModuleOp module) {
       return WalkResult::interrupt();
     }
     Operation *instruction = LLVM::CallIntrinsicOp::create(
-        b, op->getLoc(), op->getResult(0).getType(),
-        b.getStringAttr(intrinsic), op->getOperands());
+        b, op->getLoc(), op->getResult(0).getType(), b.getStringAttr(intrinsic),
+        op->getOperands());
     op->replaceAllUsesWith(instruction);
     op->erase();
     return WalkResult::advance();

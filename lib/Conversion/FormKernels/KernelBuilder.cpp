@@ -64,6 +64,28 @@ void KernelBuilder::launch(OpBuilder &builder, Location loc,
                        sizes.toValue(shape.flops), sizes.toValue(shape.bytes));
 }
 
+Value KernelBuilder::getFault(OpBuilder &builder, Location loc) {
+  return rt::FaultOp::create(builder, loc, rank.getType(), rank);
+}
+
+LaunchShape moe::getLineShape(SizeBuilder &sizes, OpFoldResult blocks,
+                              int32_t threads, ArrayRef<Value> buffers) {
+  LaunchShape shape;
+  shape.x = blocks;
+  shape.y = shape.z = sizes.constant(1);
+  shape.block = threads;
+  shape.flops = shape.bytes = sizes.constant(0);
+  for (Value buffer : buffers)
+    shape.bytes = sizes.add(shape.bytes, sizes.bytes(buffer));
+  return shape;
+}
+
+std::string moe::printType(Type type) {
+  std::string text;
+  llvm::raw_string_ostream(text) << type;
+  return text;
+}
+
 //===----------------------------------------------------------------------===//
 // Sizes on the host
 //===----------------------------------------------------------------------===//

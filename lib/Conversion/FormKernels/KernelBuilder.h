@@ -66,6 +66,9 @@ public:
   /// By offsets and tile size: the list of tiles of grouped rows.
   llvm::DenseMap<std::pair<Value, int64_t>, Value> tiles;
 
+  /// Where kernels report impossible data.
+  Value getFault(OpBuilder &builder, Location loc);
+
 private:
   std::string nextName(llvm::StringRef stem);
   unsigned count = 0;
@@ -94,6 +97,13 @@ private:
   OpBuilder &builder;
   Location loc;
 };
+
+/// A grid of `blocks` along x, of which each buffer is read or written once.
+LaunchShape getLineShape(SizeBuilder &sizes, OpFoldResult blocks,
+                         int32_t threads, llvm::ArrayRef<Value> buffers);
+
+/// A type as a kernel's text spells it.
+std::string printType(Type type);
 
 //===----------------------------------------------------------------------===//
 // Families of kernels

@@ -96,12 +96,6 @@ gpu.module @text {
 }
 )mlir";
 
-static std::string print(Type type) {
-  std::string text;
-  llvm::raw_string_ostream(text) << type;
-  return text;
-}
-
 /// The list of tiles of `rows` rows, made once for all products that share the
 /// offsets.
 static Value getTiles(KernelBuilder &kernels, Operation *op, Value offsets,
@@ -125,17 +119,15 @@ static Value getTiles(KernelBuilder &kernels, Operation *op, Value offsets,
       MemRefType::get({known.value_or(ShapedType::kDynamic), 3},
                       b.getI32Type()),
       dynamic);
-  gpu::GPUFuncOp kernel = kernels.parse(loc, "tiles", kTilesText,
-                                        {{"OFFSETS", print(offsets.getType())},
-                                         {"TILES", print(tiles.getType())},
-                                         {"SIZE", std::to_string(tile)}});
-  LaunchShape shape;
-  shape.block = 256;
-  shape.x = sizes.ceilDiv(count, shape.block);
-  shape.y = shape.z = sizes.constant(1);
-  shape.flops = sizes.constant(0);
-  shape.bytes = sizes.add(sizes.bytes(offsets), sizes.bytes(tiles));
-  kernels.launch(b, loc, kernel, shape, {offsets, tiles, sizes.toValue(rows)});
+  gpu::GPUFuncOp kernel =
+      kernels.parse(loc, "tiles", kTilesText,
+                    {{"OFFSETS", printType(offsets.getType())},
+                     {"TILES", printType(tiles.getType())},
+                     {"SIZE", std::to_string(tile)}});
+  kernels.launch(
+      b, loc, kernel,
+      getLineShape(sizes, sizes.ceilDiv(count, 256), 256, {offsets, tiles}),
+      {offsets, tiles, sizes.toValue(rows)});
   return tiles;
 }
 
