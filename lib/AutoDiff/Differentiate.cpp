@@ -54,6 +54,11 @@ private:
   LogicalResult emitOperandCotangents(Operation *op);
   void finish(func::ReturnOp primalReturn);
   void accumulate(Value value, Value cotangent, Location loc);
+  /// What inference will make of the `?` of the operations made last.
+  void inferPlacements();
+  ArrayRef<Placement> placementsOf(Value value) const;
+  /// `term` as terms of a sum on every axis where `other` is and it is whole.
+  Value joinSum(Value term, Value other, Location loc);
   /// Of argument `i`, converted to what the outside requires.
   Value gradientOf(unsigned i);
   /// Says that an operation is of the backward part of what lies at `loc`.
@@ -75,6 +80,13 @@ private:
   DenseMap<Value, Value> cotangents;
   /// Values that a gradient is wanted of.
   DenseSet<Value> active;
+  /// Whether labels say anything of gradients. If so cotangents are added as
+  /// they lie, which is what a framework does and what labels are about.
+  bool labelled = false;
+  /// Without labels: placements of the backward part, and the last operation
+  /// that they are known of.
+  DenseMap<Value, SmallVector<Placement>> inferred;
+  Operation *lastInferred = nullptr;
 };
 
 LogicalResult Differentiator::checkPrimal() {
@@ -145,8 +157,69 @@ void Differentiator::accumulate(Value value, Value cotangent, Location loc) {
     sum = cotangent;
     return;
   }
+  if (!labelled) {
+    sum = joinSum(sum, cotangent, loc);
+    cotangent = joinSum(cotangent, sum, loc);
+  }
   Type type = cast<PlacedTensorType>(value.getType()).withUnknownPlacements();
   sum = AddOp::create(builder, loc, type, sum, cotangent);
+  if (!labelled)
+    inferPlacements();
+}
+
+ArrayRef<Placement> Differentiator::placementsOf(Value value) const {
+  auto known = inferred.find(value);
+  return known == inferred.end()
+             ? cast<PlacedTensorType>(value.getType()).getPlacements()
+             : ArrayRef<Placement>(known->second);
+}
+
+void Differentiator::inferPlacements() {
+  Block::iterator next = lastInferred ? std::next(Block::iterator(lastInferred))
+                                      : builder.getInsertionBlock()->begin();
+  for (Operation &op : llvm::make_range(next, builder.getInsertionPoint())) {
+    lastInferred = &op;
+    for (auto [i, result] : llvm::enumerate(op.getResults())) {
+      auto type = cast<PlacedTensorType>(result.getType());
+      SmallVector<Placement> placements(type.getPlacements());
+      for (unsigned axis = 0; axis < placements.size(); ++axis) {
+        if (!placements[axis].isUnknown())
+          continue;
+        placements[axis] = Placement::replicate();
+        if (type.getMesh().getLeafAxes()[axis].getSize() == 1)
+          continue;
+        SmallVector<Placement> operands;
+        for (Value operand : op.getOperands())
+          operands.push_back(placementsOf(operand)[axis]);
+        Transfer transfer =
+            cast<PlacementOpInterface>(op).transferPlacements(axis, operands);
+        // What is not allowed is reported where placements are inferred.
+        if (transfer.ok)
+          placements[axis] = transfer.results[i].isMixed()
+                                 ? Placement::partial()
+                                 : transfer.results[i];
+      }
+      inferred[result] = std::move(placements);
+    }
+  }
+}
+
+Value Differentiator::joinSum(Value term, Value other, Location loc) {
+  ArrayRef<Placement> from = placementsOf(term), to = placementsOf(other);
+  SmallVector<Placement> joined(from.size());
+  bool joins = false;
+  for (unsigned axis = 0; axis < joined.size(); ++axis)
+    if (from[axis].isReplicate() && to[axis] == Placement::partial()) {
+      joined[axis] = Placement::partial();
+      joins = true;
+    }
+  if (!joins)
+    return term;
+  Value terms = RedistributeOp::create(
+      builder, loc,
+      cast<PlacedTensorType>(term.getType()).withPlacements(joined), term);
+  inferPlacements();
+  return terms;
 }
 
 LogicalResult Differentiator::emitOperandCotangents(Operation *op) {
@@ -167,6 +240,8 @@ LogicalResult Differentiator::emitOperandCotangents(Operation *op) {
               "before it spmd.no_grad";
   SmallVector<Value> operandCotangents;
   differentiable.buildVjp(builder, resultCotangents, operandCotangents);
+  if (!labelled)
+    inferPlacements();
   for (auto [operand, cotangent] :
        llvm::zip_equal(op->getOperands(), operandCotangents))
     if (cotangent && active.contains(operand))
@@ -179,6 +254,10 @@ LogicalResult Differentiator::emitBackward(func::ReturnOp primalReturn) {
   SmallVector<Operation *> forward;
   for (Operation &op : joint.getBody().front().without_terminator())
     forward.push_back(&op);
+  labelled = llvm::any_of(forward, [](Operation *op) {
+    return isa<BoundaryOp, GradAllReduceOp>(op);
+  });
+  lastInferred = forward.empty() ? nullptr : forward.back();
   for (auto [result, seed] : seeds)
     accumulate(result, seed, primalReturn.getLoc());
   for (Operation *op : llvm::reverse(forward))

@@ -16,7 +16,9 @@ def Differentiate : Pass<"moe-differentiate", "::mlir::ModuleOp"> {
     and a cotangent per result; `@f`'s results and a gradient per argument. The
     name of result `y`'s cotangent is `dy`, that of argument `x`'s gradient
     `grad.x`. Arguments marked `spmd.no_grad` and integers have none. Cotangents
-    of several uses are added in the reverse order of the uses.
+    of several uses are added in the reverse order of the uses: as they lie where
+    the program has labels, else so that a replicated one joins a Partial sum as
+    terms of it.
 
     Differentiation is that of the global function: conversions and claims are
     identities there. A boundary becomes a claim on, or a conversion of, the
