@@ -8,8 +8,8 @@
 // the order in which threads run: atomics add integers only, and rows are
 // ranked, not appended.
 //
-// A number that cannot be is reported through the rank's fault words: a code of
-// moert.h and the kernel's number.
+// A number that cannot be is reported through the rank's fault words: the
+// kernel's number, from 1, and the expert number.
 //
 //===----------------------------------------------------------------------===//
 
@@ -62,8 +62,8 @@ gpu.module @text {
       } else {
         %self = arith.constant $SELF : i32
         %where = llvm.getelementptr %fault[1] : (!llvm.ptr) -> !llvm.ptr, i32
-        llvm.store %self, %where : i32, !llvm.ptr
-        llvm.store %i1, %fault : i32, !llvm.ptr
+        llvm.store %e32, %where : i32, !llvm.ptr
+        llvm.store %self, %fault : i32, !llvm.ptr
       }
     }
     gpu.barrier
@@ -94,7 +94,7 @@ LogicalResult moe::formCountKernel(KernelBuilder &kernels, rt::CountRowsOp op) {
        {"NUM_EXPERTS",
         std::to_string(cast<MemRefType>(counts.getType()).getDimSize(0))},
        {"CHOSEN", std::to_string(type.getDimSize(1))},
-       {"SELF", std::to_string(kernels.getNumKernels())}});
+       {"SELF", std::to_string(kernels.getNumKernels() + 1)}});
   LaunchShape shape =
       getLineShape(sizes, sizes.ceilDiv(sizes.elements(experts), 4096), 256,
                    {experts, counts});
@@ -158,8 +158,8 @@ gpu.module @text {
       } else {
         %self = arith.constant $SELF : i32
         %where = llvm.getelementptr %fault[1] : (!llvm.ptr) -> !llvm.ptr, i32
-        llvm.store %self, %where : i32, !llvm.ptr
-        llvm.store %i1, %fault : i32, !llvm.ptr
+        llvm.store %e32, %where : i32, !llvm.ptr
+        llvm.store %self, %fault : i32, !llvm.ptr
       }
     }
     gpu.barrier
@@ -352,7 +352,7 @@ LogicalResult moe::formSortKernels(KernelBuilder &kernels, rt::SortRowsOp op) {
                           {"ROWS", printType(rows.getType())},
                           {"NUM_EXPERTS", std::to_string(numExperts)},
                           {"CHOSEN", std::to_string(type.getDimSize(1))},
-                          {"SELF", std::to_string(kernels.getNumKernels())}});
+                          {"SELF", std::to_string(kernels.getNumKernels() + 1)}});
   };
   OpFoldResult blocks = sizes.ceilDiv(chunks, 4);
   kernels.launch(b, loc, parse("count_chunks", kCountChunksText),

@@ -4,9 +4,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Written out, for it is no loop over elements. A number that cannot be is
-// reported through the rank's fault words: a code of moert.h and the kernel's
-// number.
+// Written out, for it is no loop over elements. A token whose scores are not
+// numbers is reported through the rank's fault words: the kernel's number, from
+// 1, and the token.
 //
 //===----------------------------------------------------------------------===//
 
@@ -146,11 +146,11 @@ gpu.module @text {
           scf.if %missing {
             // Comparisons with a NaN find nobody.
             memref.store %i0, %experts[%token, %k] : $EXPERTS
-            %code = arith.constant 2 : i32
             %self = arith.constant $SELF : i32
+            %token32 = arith.index_cast %token : index to i32
             %where = llvm.getelementptr %fault[1] : (!llvm.ptr) -> !llvm.ptr, i32
-            llvm.store %self, %where : i32, !llvm.ptr
-            llvm.store %code, %fault : i32, !llvm.ptr
+            llvm.store %token32, %where : i32, !llvm.ptr
+            llvm.store %self, %fault : i32, !llvm.ptr
           }
         }
         scf.yield %winner#0, %winner#1 : f64, i32
@@ -199,7 +199,7 @@ LogicalResult moe::formTopKKernel(KernelBuilder &kernels, rt::TopKOp op) {
        {"GROUP_SIZE", std::to_string(numExperts / groups)},
        {"WIDEN", widen("%n", type.getElementType())},
        {"ADD_BIAS", addBias},
-       {"SELF", std::to_string(kernels.getNumKernels())}});
+       {"SELF", std::to_string(kernels.getNumKernels() + 1)}});
   SmallVector<Value> arguments{scores};
   if (bias)
     arguments.push_back(bias);

@@ -290,8 +290,8 @@ def MoERT_ArenaOp : MoERT_Op<"arena", [Pure]> {
 def MoERT_FaultOp : MoERT_Op<"fault", [Pure]> {
   let summary = "where kernels say what is wrong with their data";
   let description = [{
-    Two i32 on the device: a code of `moert.h` and the kernel's number. Looked at
-    when the step has ended.
+    Two i32 on the device: the number of a kernel, from 1, and the value that it
+    could not work with. Looked at when the step has ended.
 
     Example:
     ```mlir
