@@ -32,9 +32,6 @@
 #ifndef RESULT
 #define RESULT "y"
 #endif
-#ifndef SIZE
-#define SIZE "4"
-#endif
 #ifndef PLACEMENT
 #define PLACEMENT "replicate"
 #endif
@@ -46,10 +43,10 @@
 #define TEXT_FIELD(name, value) FIELD(name, QUOTED(value))
 #define MESH "[{" TEXT_FIELD("name", "tp") ", " FIELD("size", TEXT(RANKS)) "}]"
 /* clang-format off */
-#define VALUE(name, size, placement)                                                 \
+#define VALUE(name, placement)                                                 \
   "[{" TEXT_FIELD("name", name) ", "                                           \
        TEXT_FIELD("dtype", "F32") ", "                                         \
-       FIELD("shape", "[" size "]") ", "                                       \
+       FIELD("shape", "[4]") ", "                                              \
        FIELD("placements", "[" QUOTED(placement) "]") "}]"
 #define COLLECTIVE(site, place, phase)                                         \
   "{" TEXT_FIELD("kind", "all_reduce") ", "                                    \
@@ -66,8 +63,8 @@ const char moert_program[] =
     TEXT_FIELD("target", TARGET) ", "
     TEXT_FIELD("function", "deeds.vjp") ", "
     FIELD("mesh", MESH) ", "
-    FIELD("arguments", VALUE(ARGUMENT, "4", "replicate")) ", "
-    FIELD("results", VALUE(RESULT, SIZE, PLACEMENT)) ", "
+    FIELD("arguments", VALUE(ARGUMENT, "replicate")) ", "
+    FIELD("results", VALUE(RESULT, PLACEMENT)) ", "
     FIELD("collectives", "[" EARLY ", " LATE "]") "}";
 #endif
 /* clang-format on */
