@@ -82,7 +82,9 @@ static std::vector<ValueInfo> parseValues(const Json &list, size_t numAxes) {
       value.placements.push_back(parsePlacement(text, value.shape.size()));
     if (value.placements.size() != numAxes)
       throw Malformed{"'" + value.name + "' has not one placement per axis"};
-    if (!dtypeSize(value.dtype) || !elementCount(value.shape))
+    constexpr int64_t most = int64_t(1) << 50;
+    if (!dtypeSize(value.dtype) ||
+        elementCount(value.shape).value_or(most) >= most)
       throw Malformed{"'" + value.name + "' has an impossible type"};
     values.push_back(std::move(value));
   }

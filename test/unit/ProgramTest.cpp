@@ -82,6 +82,8 @@ TEST(ProgramInfoTest, RefusesOtherDescriptions) {
             "'x' has not one placement per axis");
   EXPECT_EQ(complaint(replaceIn(description, "[4, 5]", "[4, -5]")),
             "'x' has an impossible type");
+  EXPECT_EQ(complaint(replaceIn(description, "[4, 5]", "[33554432, 33554432]")),
+            "'x' has an impossible type");
   EXPECT_EQ(complaint(replaceIn(description, "F32", "F31")),
             "'x' has an impossible type");
   EXPECT_EQ(complaint(replaceIn(description, "[1]", "[2]")),

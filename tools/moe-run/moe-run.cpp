@@ -17,6 +17,7 @@
 #include "Subprocess.h"
 #include <algorithm>
 #include <cstdio>
+#include <new>
 
 #include <unistd.h>
 
@@ -101,7 +102,13 @@ static int run(const std::vector<std::string> &args) {
 }
 
 int main(int argc, char **argv) {
-  int code = run({argv + std::min(argc, 1), argv + argc});
+  int code;
+  try {
+    code = run({argv + std::min(argc, 1), argv + argc});
+  } catch (const std::bad_alloc &) {
+    return fail(RuntimeFailure, "there is not enough memory",
+                "free some, or run a smaller layer");
+  }
   // Verdicts that nobody can read are no success.
   if (std::fflush(stdout) != 0 || std::ferror(stdout))
     return fail(RuntimeFailure, "cannot write to the standard output",

@@ -53,10 +53,8 @@ private:
 /// Does not return to the caller's code, which belongs to the parent.
 void Processes::runChild(int64_t rank, LocalTensors &arguments) {
   Meeting meeting(info, memory.getBoard(), options.timeout);
-  SharedRank self(info, rank, meeting, memory);
-  LocalTensors results = allocateResults(info, rank);
-  (void)self.runAndPublish(program, arguments, results, options);
-  meeting.stop(rank);
+  SharedRank(info, rank, meeting, memory)
+      .runProcess(program, arguments, options);
   ::_exit(0);
 }
 

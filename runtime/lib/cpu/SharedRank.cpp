@@ -6,6 +6,7 @@
 
 #include "SharedRank.h"
 #include <cstring>
+#include <new>
 
 using namespace moert;
 
@@ -84,6 +85,18 @@ bool SharedRank::runAndPublish(const Program &program, LocalTensors &arguments,
   if (header.numSpans > 0)
     std::memcpy(window, getSpans().data(), header.numSpans * sizeof(Span));
   return meeting.finishStep(getNumber());
+}
+
+void SharedRank::runProcess(const Program &program, LocalTensors &arguments,
+                            const RunOptions &options) {
+  try {
+    LocalTensors results = allocateResults(getInfo(), getNumber());
+    (void)runAndPublish(program, arguments, results, options);
+  } catch (const std::bad_alloc &) {
+    (void)end(RunReport::Failed,
+              "rank " + std::to_string(getNumber()) + " has not enough memory");
+  }
+  meeting.stop(getNumber());
 }
 
 bool moert::collect(SharedMemory &memory, int64_t rank, LocalTensors *arguments,

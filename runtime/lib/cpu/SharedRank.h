@@ -24,6 +24,11 @@ public:
   bool runAndPublish(const Program &program, LocalTensors &arguments,
                      LocalTensors &results, const RunOptions &options);
 
+  /// The same, of a process that is there for this alone. What the rank throws
+  /// ends the run.
+  void runProcess(const Program &program, LocalTensors &arguments,
+                  const RunOptions &options);
+
 protected:
   bool publish(Request &request, const void *in, int64_t bytes,
                const int64_t *send, int64_t numSend, void *&share) override;

@@ -32,6 +32,9 @@
 #ifndef RESULT
 #define RESULT "y"
 #endif
+#ifndef SIZE
+#define SIZE "4"
+#endif
 #ifndef PLACEMENT
 #define PLACEMENT "replicate"
 #endif
@@ -43,10 +46,10 @@
 #define TEXT_FIELD(name, value) FIELD(name, QUOTED(value))
 #define MESH "[{" TEXT_FIELD("name", "tp") ", " FIELD("size", TEXT(RANKS)) "}]"
 /* clang-format off */
-#define VALUE(name, placement)                                                 \
+#define VALUE(name, size, placement)                                                 \
   "[{" TEXT_FIELD("name", name) ", "                                           \
        TEXT_FIELD("dtype", "F32") ", "                                         \
-       FIELD("shape", "[4]") ", "                                              \
+       FIELD("shape", "[" size "]") ", "                                       \
        FIELD("placements", "[" QUOTED(placement) "]") "}]"
 #define COLLECTIVE(site, place, phase)                                         \
   "{" TEXT_FIELD("kind", "all_reduce") ", "                                    \
@@ -63,8 +66,8 @@ const char moert_program[] =
     TEXT_FIELD("target", TARGET) ", "
     TEXT_FIELD("function", "deeds.vjp") ", "
     FIELD("mesh", MESH) ", "
-    FIELD("arguments", VALUE(ARGUMENT, "replicate")) ", "
-    FIELD("results", VALUE(RESULT, PLACEMENT)) ", "
+    FIELD("arguments", VALUE(ARGUMENT, "4", "replicate")) ", "
+    FIELD("results", VALUE(RESULT, SIZE, PLACEMENT)) ", "
     FIELD("collectives", "[" EARLY ", " LATE "]") "}";
 #endif
 /* clang-format on */
