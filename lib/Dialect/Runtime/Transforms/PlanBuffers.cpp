@@ -11,6 +11,7 @@
 #include "mlir/Interfaces/ViewLikeInterface.h"
 #include "moe/Dialect/Runtime/IR/Runtime.h"
 #include "moe/Dialect/Runtime/Transforms/Passes.h"
+#include "moe/Dialect/SPMD/IR/SPMD.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -39,6 +40,33 @@ struct Buffer {
 };
 } // namespace
 
+/// The most that a rank can have along a dimension of an argument or result.
+static std::optional<int64_t> getBound(BlockArgument buffer, int64_t dim) {
+  auto function = dyn_cast<func::FuncOp>(buffer.getOwner()->getParentOp());
+  auto values = function
+                    ? function->getAttrOfType<DictionaryAttr>("moert.values")
+                    : nullptr;
+  if (!values)
+    return std::nullopt;
+  SmallVector<Attribute> all;
+  for (StringRef kind : {"arguments", "results"})
+    if (auto list = values.getAs<ArrayAttr>(kind))
+      llvm::append_range(all, list);
+  // The first argument is the rank.
+  unsigned number = buffer.getArgNumber();
+  if (number == 0 || number > all.size())
+    return std::nullopt;
+  auto value = cast<DictionaryAttr>(all[number - 1]);
+  auto type = cast<moe::spmd::PlacedTensorType>(
+      value.getAs<TypeAttr>("type").getValue());
+  int64_t bound = type.getDimSize(dim);
+  for (auto [axis, placement] :
+       llvm::zip(type.getMesh().getLeafAxes(), type.getPlacements()))
+    if (placement.isShard() && placement.dim == dim)
+      bound = llvm::divideCeil(bound, axis.getSize());
+  return bound;
+}
+
 /// The most that a size can be.
 static std::optional<int64_t> getBound(Value size) {
   APInt constant;
@@ -56,6 +84,8 @@ static std::optional<int64_t> getBound(Value size) {
       return std::nullopt;
     if (!type.isDynamicDim(*position))
       return type.getDimSize(*position);
+    if (auto argument = dyn_cast<BlockArgument>(dim.getSource()))
+      return getBound(argument, *position);
     auto alloc = dim.getSource().getDefiningOp<memref::AllocOp>();
     if (!alloc)
       return std::nullopt;

@@ -63,6 +63,30 @@ func.func @bounds(%rank: !llvm.ptr, %counts: memref<2x8xi32>) attributes {moert.
 
 // -----
 
+// A dimension of an argument or a result that is cut unevenly takes the room of the largest
+// chunk: of 129 elements 65, and of 7 columns, cut by one axis and then the next, 2.
+#mesh = #spmd.mesh<dp=2, tp=2>
+// CHECK-LABEL: func.func @uneven
+// CHECK-SAME: moert.arena_bytes = 768 : i64
+func.func @uneven(%rank: !llvm.ptr, %x: memref<3x?xf32>, %y: memref<?xf32>) attributes {
+    moert.values = {
+      arguments = [{name = "x", type = !spmd.tensor<3x7xf32, #mesh, dp: shard<1>, tp: shard<1>>}],
+      results = [{name = "y", type = !spmd.tensor<129xf32, #mesh, tp: shard<0>>}]}} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %n = memref.dim %x, %c1 : memref<3x?xf32>
+  %m = memref.dim %y, %c0 : memref<?xf32>
+  // CHECK: moert.arena %{{.*}}[%{{.*}}] {offset = 0 : i64} : memref<?xf32>
+  %b = memref.alloc(%m) : memref<?xf32>
+  // CHECK: moert.arena %{{.*}}[%{{.*}}] {offset = 512 : i64} : memref<3x?xf32>
+  %a = memref.alloc(%n) : memref<3x?xf32>
+  moert.launch %rank @kernels::@k_0 grid(%c1, %c1, %c1) block 32 shared 0
+      args(%a, %b : memref<3x?xf32>, memref<?xf32>) work(%c1, %c1)
+  return
+}
+
+// -----
+
 func.func @unbounded(%rank: !llvm.ptr, %n: index) attributes {moert.values = {}} {
   // expected-error @below {{the size of this buffer has no bound known before the run; help: compile with --target cpu, or report it}}
   %0 = memref.alloc(%n) : memref<?xf32>
