@@ -238,11 +238,9 @@ void Rendezvous::Listener::admit(Guest &guest, const Greeting &greeting) {
   if (greeting.version != Greeting().version)
     objection = name + " speaks another version of the protocol than rank 0";
   else if (greeting.numRanks != owner.numRanks)
-    objection = name + " was told that there are " +
-                std::to_string(greeting.numRanks) +
-                " ranks, rank 0 that there "
-                "are " +
-                std::to_string(owner.numRanks);
+    objection =
+        name + " was told that there are " + std::to_string(greeting.numRanks) +
+        " ranks, rank 0 that there are " + std::to_string(owner.numRanks);
   else if (other >= owner.numRanks || other == 0 || owner.sockets[other] >= 0)
     objection = "two processes were told that they are " + name;
   if (!objection.empty())

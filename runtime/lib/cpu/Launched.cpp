@@ -18,6 +18,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <thread>
+#include <utility>
 
 using namespace moert;
 
@@ -122,10 +123,14 @@ static bool shareMemory(Rendezvous &rendezvous, size_t boardBytes,
   int64_t ranks = rendezvous.getNumRanks();
   std::vector<std::string> hosts;
   std::string objection, name = drawName();
-  if (!rendezvous.gather(identifyHost(), hosts, report))
+  bool heard = rendezvous.gather(identifyHost(), hosts, report);
+  if (!heard && rendezvous.getRank() != 0)
     return false;
   Descriptor listener;
-  if (rendezvous.getRank() == 0) {
+  if (!heard) {
+    // The others shall hear why.
+    objection = std::exchange(report, {}).error;
+  } else if (rendezvous.getRank() == 0) {
     for (int64_t rank = 1; rank < ranks && objection.empty(); ++rank)
       if (hosts[rank] != hosts[0])
         objection = "rank " + std::to_string(rank) +
