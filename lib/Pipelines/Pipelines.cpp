@@ -113,7 +113,7 @@ static void buildHostPipeline(OpPassManager &pm) {
 
 void moe::buildMoELowerCPUPipeline(OpPassManager &pm) {
   pm.addNestedPass<func::FuncOp>(createEinsumToLinalg());
-  pm.addNestedPass<func::FuncOp>(createLinalgElementwiseOpFusionPass());
+  pm.addNestedPass<func::FuncOp>(rt::createFuseElementwise());
   pm.addPass(createCSEPass());
 
   pm.addPass(bufferization::createOneShotBufferizePass());

@@ -62,9 +62,15 @@ def NumberCollectives
 def FuseElementwise : Pass<"moert-fuse-elementwise", "::mlir::func::FuncOp"> {
   let summary = "join loops over elements where nothing is computed twice";
   let description = [{
-    A loop over elements moves into its only reader if the reader visits each
-    element once. Into a product or a broadcast it does not: there it would be
-    computed again for every visit.
+    A loop over elements moves into its readers if each is a loop that visits
+    every element once, and so does a small one with several readers: they
+    compute it again, and nobody writes or reads it. Into a product or a
+    broadcast it does not move, for there it would be computed again for every
+    visit. An element that is picked by index, as `moe.combine` does, is computed
+    where it is picked if nobody else reads it.
+
+    Numbers narrower than f32 are computed in f32 and rounded where they leave a
+    loop: loops that are joined round once.
   }];
 }
 
