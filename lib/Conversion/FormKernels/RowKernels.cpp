@@ -345,14 +345,15 @@ LogicalResult moe::formSortKernels(KernelBuilder &kernels, rt::SortRowsOp op) {
                       b.getI32Type()),
       dynamic);
   auto parse = [&](StringRef stem, StringRef text) {
-    return kernels.parse(loc, stem, text,
-                         {{"EXPERTS", printType(type)},
-                          {"COUNTS", printType(counts.getType())},
-                          {"ORDER", printType(order.getType())},
-                          {"ROWS", printType(rows.getType())},
-                          {"NUM_EXPERTS", std::to_string(numExperts)},
-                          {"CHOSEN", std::to_string(type.getDimSize(1))},
-                          {"SELF", std::to_string(kernels.getNumKernels() + 1)}});
+    return kernels.parse(
+        loc, stem, text,
+        {{"EXPERTS", printType(type)},
+         {"COUNTS", printType(counts.getType())},
+         {"ORDER", printType(order.getType())},
+         {"ROWS", printType(rows.getType())},
+         {"NUM_EXPERTS", std::to_string(numExperts)},
+         {"CHOSEN", std::to_string(type.getDimSize(1))},
+         {"SELF", std::to_string(kernels.getNumKernels() + 1)}});
   };
   OpFoldResult blocks = sizes.ceilDiv(chunks, 4);
   kernels.launch(b, loc, parse("count_chunks", kCountChunksText),

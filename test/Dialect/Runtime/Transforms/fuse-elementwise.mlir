@@ -49,3 +49,67 @@ func.func @again(%x: tensor<4xf32>, %y: tensor<4x6xf32>, %small: tensor<4xf32>)
   } -> tensor<4x6xf32>
   return %1 : tensor<4x6xf32>
 }
+
+// A small loop with two readers is computed in both; a number that only went
+// from loop to loop is not rounded to bf16 on the way.
+// CHECK-LABEL: func.func @copied
+// CHECK-COUNT-2: arith.negf %{{.*}} : f32
+// CHECK-NOT: arith.negf
+// CHECK: return
+func.func @copied(%x: tensor<4x6xbf16>, %y: tensor<4x6xbf16>)
+    -> (tensor<4x6xbf16>, tensor<4x6xbf16>) {
+  %0 = linalg.generic {indexing_maps = [#all, #all], iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<4x6xbf16>) outs(%y : tensor<4x6xbf16>) {
+  ^bb0(%a: bf16, %out: bf16):
+    %w = arith.extf %a : bf16 to f32
+    %n = arith.negf %w : f32
+    %r = arith.truncf %n : f32 to bf16
+    linalg.yield %r : bf16
+  } -> tensor<4x6xbf16>
+  %1 = linalg.generic {indexing_maps = [#all, #all], iterator_types = ["parallel", "parallel"]}
+      ins(%0 : tensor<4x6xbf16>) outs(%y : tensor<4x6xbf16>) {
+  ^bb0(%a: bf16, %out: bf16):
+    %w = arith.extf %a : bf16 to f32
+    %n = arith.addf %w, %w : f32
+    %r = arith.truncf %n : f32 to bf16
+    linalg.yield %r : bf16
+  } -> tensor<4x6xbf16>
+  %2 = linalg.generic {indexing_maps = [#all, #all, #all], iterator_types = ["parallel", "parallel"]}
+      ins(%0, %x : tensor<4x6xbf16>, tensor<4x6xbf16>) outs(%y : tensor<4x6xbf16>) {
+  ^bb0(%a: bf16, %b: bf16, %out: bf16):
+    %w = arith.extf %a : bf16 to f32
+    %v = arith.extf %b : bf16 to f32
+    %n = arith.mulf %w, %v : f32
+    %r = arith.truncf %n : f32 to bf16
+    linalg.yield %r : bf16
+  } -> tensor<4x6xbf16>
+  return %1, %2 : tensor<4x6xbf16>, tensor<4x6xbf16>
+}
+
+// What is picked by index is computed where it is picked.
+// CHECK-LABEL: func.func @picked
+// CHECK: linalg.generic
+// CHECK: %[[INDEX:.*]] = linalg.index 0
+// CHECK: %[[A:.*]] = tensor.extract %arg0[%[[INDEX]], %{{.*}}]
+// CHECK: %[[S:.*]] = tensor.extract %arg1[%[[INDEX]]]
+// CHECK: arith.mulf %[[A]], %[[S]]
+// CHECK-NOT: linalg.generic
+// CHECK: return
+func.func @picked(%x: tensor<4x6xf32>, %s: tensor<4xf32>, %y: tensor<4x6xf32>)
+    -> tensor<4x6xf32> {
+  %0 = linalg.generic {indexing_maps = [#all, #rows, #all], iterator_types = ["parallel", "parallel"]}
+      ins(%x, %s : tensor<4x6xf32>, tensor<4xf32>) outs(%y : tensor<4x6xf32>) {
+  ^bb0(%a: f32, %b: f32, %out: f32):
+    %p = arith.mulf %a, %b : f32
+    linalg.yield %p : f32
+  } -> tensor<4x6xf32>
+  %1 = linalg.generic {indexing_maps = [#all], iterator_types = ["parallel", "parallel"]}
+      outs(%y : tensor<4x6xf32>) {
+  ^bb0(%out: f32):
+    %i = linalg.index 0 : index
+    %j = linalg.index 1 : index
+    %p = tensor.extract %0[%i, %j] : tensor<4x6xf32>
+    linalg.yield %p : f32
+  } -> tensor<4x6xf32>
+  return %1 : tensor<4x6xf32>
+}
