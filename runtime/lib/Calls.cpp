@@ -51,6 +51,36 @@ void moert_all_to_all(moert_context *context, int32_t collective, int32_t dtype,
       context);
 }
 
+void *moert_arena(moert_context *context) {
+  void *arena = context->rank->getArena();
+  leaveUnless(arena, context);
+  return arena;
+}
+
+int32_t *moert_fault(moert_context *context) {
+  int32_t *fault = context->rank->getFault();
+  leaveUnless(fault, context);
+  return fault;
+}
+
+void moert_launch(moert_context *context, int32_t kernel, int32_t gridX,
+                  int32_t gridY, int32_t gridZ, int32_t block,
+                  int32_t sharedBytes, void *const *arguments, int64_t flops,
+                  int64_t bytes) {
+  leaveUnless(context->rank->launch(kernel, {gridX, gridY, gridZ}, block,
+                                    sharedBytes, arguments, flops, bytes),
+              context);
+}
+
+void moert_wait(moert_context *context, int32_t collective) {
+  leaveUnless(context->rank->wait(collective), context);
+}
+
+void moert_fetch(moert_context *context, void *host, const void *device,
+                 int64_t bytes) {
+  leaveUnless(context->rank->fetch(host, device, bytes), context);
+}
+
 static bool endWith(Rank &rank, const char *location, const char *message) {
   std::string place = *location ? std::string(" at ") + location : "";
   return rank.end(moert::RunReport::Failed,

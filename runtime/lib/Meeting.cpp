@@ -22,8 +22,8 @@ struct Meeting::RunState {
   enum : uint32_t { None, BeingWritten, Written };
   std::atomic<uint32_t> reason;
   int32_t outcome;
-  /// Cut off if it is longer.
-  char text[4096];
+  // Cut off if they are longer.
+  char text[4096], help[1024];
 };
 
 struct Meeting::GroupState {
@@ -118,14 +118,21 @@ const Group &Meeting::getGroup(int32_t collective, int64_t rank) const {
 // The end of a run
 //===----------------------------------------------------------------------===//
 
-void Meeting::end(RunReport::Outcome outcome, std::string_view error) {
+template <size_t Size>
+static void copyText(char (&to)[Size], std::string_view from) {
+  size_t size = std::min(from.size(), Size - 1);
+  std::memcpy(to, from.data(), size);
+  to[size] = '\0';
+}
+
+void Meeting::end(RunReport::Outcome outcome, std::string_view error,
+                  std::string_view help) {
   uint32_t state = RunState::None;
   if (!run->reason.compare_exchange_strong(state, RunState::BeingWritten))
     return;
   run->outcome = outcome;
-  size_t size = std::min(error.size(), sizeof(run->text) - 1);
-  std::memcpy(run->text, error.data(), size);
-  run->text[size] = '\0';
+  copyText(run->text, error);
+  copyText(run->help, help);
   run->reason.store(RunState::Written);
   for (const Group &group : groups) {
     groupStates[group.index].generation.fetch_or(1);
@@ -174,6 +181,7 @@ void Meeting::getReason(RunReport &report) const {
   default:
     report.outcome = RunReport::Outcome(run->outcome);
     report.error = run->text;
+    report.help = run->help;
   }
 }
 

@@ -81,7 +81,8 @@ public:
 
   /// Ends the run, unless it has ended; the first reason stays. A signal
   /// handler may call it.
-  void end(RunReport::Outcome outcome, std::string_view error);
+  void end(RunReport::Outcome outcome, std::string_view error,
+           std::string_view help = {});
   bool hasEnded() const;
   /// Why, once all ranks have stopped.
   void getReason(RunReport &report) const;

@@ -91,6 +91,18 @@ static std::vector<ValueInfo> parseValues(const Json &list, size_t numAxes) {
   return values;
 }
 
+static void parseDevice(const Json &json, ProgramInfo &info) {
+  info.arenaBytes = json.at("arena_bytes");
+  info.capturable = json.at("capturable");
+  info.hash = json.at("hash");
+  if (info.arenaBytes < 0)
+    throw Malformed{"its arena has less than no bytes"};
+  for (const Json &entry : json.at("kernels"))
+    info.kernels.push_back({entry.at("name"), entry.at("op"),
+                            entry.at("location"), entry.at("phase"),
+                            entry.value("shared", int64_t(0))});
+}
+
 bool ProgramInfo::parse(const std::string &text, ProgramInfo &info,
                         std::string &error) {
   try {
@@ -123,6 +135,8 @@ bool ProgramInfo::parse(const std::string &text, ProgramInfo &info,
           throw Malformed{"a collective names an axis that the mesh lacks"};
       parsed.collectives.push_back(std::move(collective));
     }
+    if (parsed.isForGPU())
+      parseDevice(json, parsed);
     info = std::move(parsed);
     return true;
   } catch (const Malformed &malformed) {
@@ -155,10 +169,18 @@ bool Program::load(const std::string &path, std::string &error) {
   handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle)
     main = reinterpret_cast<Main>(::dlsym(handle, "moert_main"));
-  if (main)
-    return true;
-  error = "'" + path + "' cannot be loaded: " + ::dlerror();
-  return false;
+  if (!main) {
+    error = "'" + path + "' cannot be loaded: " + ::dlerror();
+    return false;
+  }
+  deviceCode =
+      static_cast<const unsigned char *>(::dlsym(handle, "moert_device_code"));
+  if (info.isForGPU() && !deviceCode) {
+    error = "'" + path + "' is compiled for " + info.target +
+            ", but has no moert_device_code";
+    return false;
+  }
+  return true;
 }
 
 //===----------------------------------------------------------------------===//

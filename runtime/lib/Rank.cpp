@@ -34,19 +34,27 @@ void Rank::leave() { std::longjmp(exit, 1); }
 static bool endWithoutDevice(Rank &rank) {
   return rank.end(RunReport::Failed,
                   "rank " + std::to_string(rank.getNumber()) +
-                      " was asked for work on a device, which this back end "
-                      "does not have");
+                      " was asked for work on a GPU, which this back end does "
+                      "not have");
 }
 
-bool Rank::launch(int32_t, const uint32_t *, const uint32_t *, uint32_t,
-                  void *const *) {
+bool Rank::launch(int32_t, const Grid &, int32_t, int32_t, void *const *,
+                  int64_t, int64_t) {
   return endWithoutDevice(*this);
 }
 
-bool Rank::fetch(const void *, void *, int64_t) {
+bool Rank::fetch(void *, const void *, int64_t) {
   return endWithoutDevice(*this);
 }
 
-bool Rank::arena(int64_t, void **) { return endWithoutDevice(*this); }
+bool Rank::wait(int32_t) { return endWithoutDevice(*this); }
 
-bool Rank::wait() { return endWithoutDevice(*this); }
+void *Rank::getArena() {
+  (void)endWithoutDevice(*this);
+  return nullptr;
+}
+
+int32_t *Rank::getFault() {
+  (void)endWithoutDevice(*this);
+  return nullptr;
+}

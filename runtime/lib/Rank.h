@@ -15,6 +15,7 @@
 #define MOERT_LIB_RANK_H
 
 #include "moert/Run.h"
+#include <array>
 #include <csetjmp>
 
 namespace moert {
@@ -37,8 +38,10 @@ public:
   [[noreturn]] void leave();
 
   /// Records why the run ends, unless another rank did already, and returns
-  /// false. `error` names rank, collective and source line.
-  virtual bool end(RunReport::Outcome outcome, const std::string &error) = 0;
+  /// false. `error` names rank, collective and source line; `help` is the
+  /// remedy, if it is another than for any error.
+  virtual bool end(RunReport::Outcome outcome, const std::string &error,
+                   const std::string &help = "") = 0;
 
   // As in moert.h. Each returns false if the run has ended.
   virtual bool allReduce(int32_t collective, int32_t dtype, int32_t reduction,
@@ -53,18 +56,17 @@ public:
                         const int64_t *send, void *out, const int64_t *receive,
                         int64_t row) = 0;
 
-  // Programs for a device. Where there is none these end the run.
+  // What programs for GPUs ask for. A back end without one ends the run.
 
-  /// Starts kernel `kernel` of the artifact.
-  virtual bool launch(int32_t kernel, const uint32_t grid[3],
-                      const uint32_t block[3], uint32_t sharedBytes,
-                      void *const *arguments);
-  /// Copies from the device, and waits for it.
-  virtual bool fetch(const void *device, void *host, int64_t bytes);
-  /// `*memory` is this rank's scratch memory on the device, at least `bytes`.
-  virtual bool arena(int64_t bytes, void **memory);
-  /// Waits until all that was started is done.
-  virtual bool wait();
+  using Grid = std::array<int32_t, 3>;
+  virtual bool launch(int32_t kernel, const Grid &grid, int32_t block,
+                      int32_t sharedBytes, void *const *arguments,
+                      int64_t operations, int64_t bytes);
+  virtual bool fetch(void *host, const void *device, int64_t bytes);
+  virtual bool wait(int32_t collective);
+  /// Null if the run has ended.
+  virtual void *getArena();
+  virtual int32_t *getFault();
 
 private:
   const ProgramInfo &info;

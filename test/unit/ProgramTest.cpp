@@ -52,9 +52,31 @@ TEST(ProgramInfoTest, ReadsADescription) {
 TEST(ProgramInfoTest, KnowsTargets) {
   ProgramInfo info;
   std::string error;
-  EXPECT_TRUE(ProgramInfo::parse(
-      replaceIn(description, R"("cpu")", R"("cuda:sm_90a")"), info, error));
+  EXPECT_TRUE(ProgramInfo::parse(description, info, error));
+  EXPECT_FALSE(info.isForGPU());
+  std::string device = R"("cuda:sm_90a", "hash": "5c", "arena_bytes": 768,
+      "capturable": true, "kernels": [
+        {"name": "scale_0", "op": "moe.scale", "location": "l.mlir:2:3",
+         "phase": "forward", "shared": 65536},
+        {"name": "mul_0", "op": "moe.mul", "location": "l.mlir:3:3",
+         "phase": "backward"}])";
+  std::string forGPU = replaceIn(description, R"("cpu")", device);
+  EXPECT_TRUE(ProgramInfo::parse(forGPU, info, error)) << error;
+  EXPECT_TRUE(info.isForGPU());
   EXPECT_EQ(info.target, "cuda:sm_90a");
+  EXPECT_EQ(info.hash, "5c");
+  EXPECT_EQ(info.arenaBytes, 768);
+  EXPECT_TRUE(info.capturable);
+  ASSERT_EQ(info.kernels.size(), 2u);
+  EXPECT_EQ(info.kernels[0].op, "moe.scale");
+  EXPECT_EQ(info.kernels[0].shared, 65536);
+  EXPECT_EQ(info.kernels[1].phase, "backward");
+  EXPECT_EQ(info.kernels[1].shared, 0);
+  EXPECT_FALSE(ProgramInfo::parse(replaceIn(forGPU, "768", "-1"), info, error));
+  EXPECT_EQ(error, "its arena has less than no bytes");
+  EXPECT_FALSE(ProgramInfo::parse(
+      replaceIn(description, R"("cpu")", R"("cuda:sm_90a")"), info, error));
+  EXPECT_NE(error.find("arena_bytes"), std::string::npos) << error;
 }
 
 TEST(ProgramInfoTest, RefusesOtherDescriptions) {

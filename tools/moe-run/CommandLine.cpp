@@ -19,10 +19,10 @@ static constexpr const char *helpText =
     R"(usage: moe-run FILE.mlir|FILE.so [flags]
 
 Runs a layer forward and backward on all ranks of its mesh. A compiled layer
-(.so) runs on the CPU; IR (.mlir) runs in the reference interpreter, or with
---backend cpu is compiled first.
+(.so) runs on the CPU or on GPUs, as it is compiled; IR (.mlir) runs in the
+reference interpreter, or with --backend cpu or cuda is compiled first.
 
-  --backend B          reference (of a .mlir) or cpu
+  --backend B          reference (of a .mlir), cpu or cuda
   --ranks N            number of ranks; must be the size of the mesh
   --inputs FILE        global inputs by argument name (.safetensors)
   --outputs DIR        write DIR/rank<r>.safetensors; DIR is made if missing
@@ -33,7 +33,7 @@ Runs a layer forward and backward on all ranks of its mesh. A compiled layer
   --seed N             with --exact: draw the inputs from this seed
   --stats              count collectives and bytes
   --no-verify          run even a program that makes false claims
-  --timeout S          give up after S seconds; cpu: in one collective
+  --timeout S          give up after S seconds; cpu, cuda: in one collective
   --help               print this
 
 Of compiled code only:
@@ -41,6 +41,7 @@ Of compiled code only:
                        processes of torchrun, Open MPI or Slurm if one has
                        started this program, else threads
   --sgd LR --steps N   after each of N steps, parameters -= LR * gradients
+  --no-graph           cuda: start each kernel of each step by itself
   --bench              5 steps, then 20 or --steps measured: a table of times
   --trace FILE         write what each rank did when, for chrome://tracing
 
@@ -110,6 +111,7 @@ static constexpr Flag flags[] = {
     {"--processes", ValueKind::None, false},
     {"--bench", ValueKind::None, false},
     {"--trace", ValueKind::Text, false},
+    {"--no-graph", ValueKind::None, false},
 };
 
 /// Returns what a value of this kind must be if `value` is not one, else
@@ -209,19 +211,16 @@ static int checkOptions(const Options &options) {
   bool compiled = options.isCompiled();
   if (options.has("--backend")) {
     const std::string &backend = options.values.at("--backend");
-    if (backend == "cuda")
-      return fail(UsageError, "this build has no back end 'cuda'",
-                  "use --backend cpu or --backend reference");
-    if (backend != "reference" && backend != "cpu")
+    if (backend != "reference" && backend != "cpu" && backend != "cuda")
       return fail(UsageError, "unknown back end '" + backend + "'",
-                  "use --backend cpu or --backend reference");
+                  "use --backend reference, cpu or cuda");
     if (backend == "reference" && compiled)
       return fail(UsageError, "the reference runs IR, no compiled layer",
                   "name the .mlir file, or leave --backend out");
   }
   if (!options.runsCompiledCode())
-    for (const char *flag :
-         {"--sgd", "--steps", "--processes", "--bench", "--trace"})
+    for (const char *flag : {"--sgd", "--steps", "--processes", "--bench",
+                             "--trace", "--no-graph"})
       if (options.has(flag))
         return fail(UsageError, std::string("the reference has no ") + flag,
                     "add --backend cpu");

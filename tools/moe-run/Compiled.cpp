@@ -8,6 +8,7 @@
 #include "Errors.h"
 #include "Reports.h"
 #include "Results.h"
+#include "moert/CUDA.h"
 #include "moert/OutputFiles.h"
 #include <algorithm>
 #include <cstdio>
@@ -39,6 +40,7 @@ private:
   int checkPlaces() const;
   int prepare();
   int execute();
+  void runOnGPUs(cuda::Options &runOptions);
   int judge();
   int checkParameters() const;
   bool addOutputs(OutputFiles &files, std::string &error) const;
@@ -62,7 +64,7 @@ private:
   TensorMap expected;
   std::vector<LocalTensors> arguments, results;
   std::optional<TensorMap> globals;
-  RunReport report;
+  cuda::Report report;
 };
 
 } // namespace
@@ -86,6 +88,10 @@ bool CompiledRun::agree(const std::string &objection, RunReport &failure) {
 }
 
 int CompiledRun::explain(const RunReport &failure) const {
+  if (!failure.help.empty())
+    return fail(failure.outcome == RunReport::TimedOut ? TimedOut
+                                                       : RuntimeFailure,
+                failure.error, failure.help);
   if (failure.outcome == RunReport::TimedOut)
     return fail(TimedOut, failure.error,
                 "raise --timeout, or look for ranks that wait for each other");
@@ -100,11 +106,9 @@ int CompiledRun::explain(const RunReport &failure) const {
 int CompiledRun::checkRanks() const {
   std::string mesh =
       "the layer's mesh has " + std::to_string(info.numRanks()) + " ranks";
-  if (info.target != "cpu")
-    return fail(UsageError,
-                "'" + options.file + "' is compiled for " + info.target +
-                    ", which this build cannot run",
-                "compile it with --target cpu");
+  if (info.isForGPU() && launch.kind == Launch::Processes)
+    return fail(UsageError, "--processes does not start ranks on GPUs",
+                "leave it out, or use torchrun --no-python, mpirun or srun");
   if (options.ranks && *options.ranks != info.numRanks())
     return fail(UsageError,
                 "--ranks is " + std::to_string(*options.ranks) + ", but " +
@@ -227,8 +231,16 @@ static bool descend(double rate, const ProgramInfo &info,
   return true;
 }
 
+void CompiledRun::runOnGPUs(cuda::Options &runOptions) {
+  runOptions.graph = options.graph;
+  runOptions.timedSteps = options.bench ? options.steps : 0;
+  report = hasOthers()
+               ? cuda::runRank(program, others, arguments, results, runOptions)
+               : cuda::runThreads(program, arguments, results, runOptions);
+}
+
 int CompiledRun::execute() {
-  RunOptions runOptions;
+  cuda::Options runOptions;
   runOptions.timeout = options.timeout;
   runOptions.warmup = options.warmup;
   runOptions.steps = options.steps;
@@ -239,11 +251,15 @@ int CompiledRun::execute() {
                                   std::string &error) {
       return descend(*options.sgd, info, own, gradients, error);
     };
-  report = hasOthers()
-               ? runRank(program, others, arguments, results, runOptions)
-           : launch.kind == Launch::Processes
-               ? runProcesses(program, arguments, results, runOptions)
-               : runThreads(program, arguments, results, runOptions);
+  RunReport &common = report;
+  if (info.isForGPU())
+    runOnGPUs(runOptions);
+  else
+    common = hasOthers() ? moert::runRank(program, others, arguments, results,
+                                          runOptions)
+             : launch.kind == Launch::Processes
+                 ? moert::runProcesses(program, arguments, results, runOptions)
+                 : moert::runThreads(program, arguments, results, runOptions);
   if (report.outcome == RunReport::Finished)
     return Success;
   int code = explain(report);
@@ -315,7 +331,7 @@ bool CompiledRun::addOutputs(OutputFiles &files, std::string &error) const {
       return false;
   }
   return !options.trace || !isFirst() ||
-         files.add(*options.trace, makeTrace(info, report.spans), error);
+         files.add(*options.trace, makeTrace(info, report), error);
 }
 
 /// All files of all ranks or none.
@@ -367,14 +383,25 @@ int CompiledRun::run() {
   }
   if (int code = execute())
     return code;
-  if (isFirst())
+  if (isFirst()) {
+    if (info.isForGPU())
+      std::printf("GPUs: %s\n", report.transport.c_str());
     code = judge();
+  }
   if (int written = write())
     return written;
-  if (isFirst() && options.stats)
+  if (isFirst() && options.stats) {
     printStatistics(info, report.collectives);
-  if (isFirst() && options.bench)
+    if (info.isForGPU())
+      printMemory(report);
+  }
+  if (isFirst() && options.bench) {
+    if (info.isForGPU())
+      printKernels(info, report);
     printBenchmark(info, report.spans);
+    if (info.isForGPU())
+      printSteps(report);
+  }
   // The verdict of rank 0 is that of all.
   std::string verdict = std::to_string(code);
   if (hasOthers() && !others.broadcast(verdict, failure))

@@ -24,6 +24,8 @@ struct CompiledOptions {
   double timeout = 60;
   /// The learning rate.
   std::optional<double> sgd;
+  /// Whether steps on GPUs may be replays of a graph.
+  bool graph = true;
   /// How often the layer runs.
   int64_t steps = 1, warmup = 0;
 };

@@ -7,7 +7,7 @@
 #ifndef MOE_TOOLS_MOE_RUN_REPORTS_H
 #define MOE_TOOLS_MOE_RUN_REPORTS_H
 
-#include "moert/Run.h"
+#include "moert/CUDA.h"
 
 /// "tp", or "dp,tp": the axes of a collective.
 std::string describeAxes(const moert::ProgramInfo &info,
@@ -21,8 +21,19 @@ void printStatistics(const moert::ProgramInfo &info,
 void printBenchmark(const moert::ProgramInfo &info,
                     const std::vector<std::vector<moert::Span>> &spans);
 
-/// The spans in the format of Chrome's tracing, a process per rank.
+/// The device memory of the ranks, for --stats.
+void printMemory(const moert::cuda::Report &report);
+
+/// The table of --bench of kernels: a line for each.
+void printKernels(const moert::ProgramInfo &info,
+                  const moert::cuda::Report &report);
+
+/// The lines of --bench of whole steps, and what the device can do.
+void printSteps(const moert::cuda::Report &report);
+
+/// The spans in the format of Chrome's tracing, a process per rank. On a GPU
+/// kernels and collectives each have a thread.
 std::string makeTrace(const moert::ProgramInfo &info,
-                      const std::vector<std::vector<moert::Span>> &spans);
+                      const moert::cuda::Report &report);
 
 #endif // MOE_TOOLS_MOE_RUN_REPORTS_H

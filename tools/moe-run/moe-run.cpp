@@ -32,6 +32,7 @@ static CompiledOptions compiledOptions(const Options &options) {
   result.gather = options.has("--gather");
   result.stats = options.has("--stats");
   result.bench = options.has("--bench");
+  result.graph = !options.has("--no-graph");
   result.rtol = options.number<double>("--rtol").value_or(result.rtol);
   result.atol = options.number<double>("--atol").value_or(result.atol);
   result.timeout = options.number<double>("--timeout").value_or(result.timeout);
@@ -58,6 +59,8 @@ static int compile(const Options &options, moert::Program &program) {
                 "check that /proc is mounted and /tmp is writable");
   std::string path = std::string(folder) + "/layer.so";
   std::vector<std::string> command = {compiler, options.file, "-o", path};
+  if (options.text("--backend") == "cuda")
+    command.insert(command.end(), {"--target", "cuda:sm_90a"});
   if (options.has("--no-verify"))
     command.emplace_back("--no-verify");
   int code = supervise(command, std::nullopt, options.file);

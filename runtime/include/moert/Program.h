@@ -62,6 +62,18 @@ struct CollectiveInfo {
   std::string phase;
 };
 
+/// A kernel of a program for GPUs.
+struct KernelInfo {
+  /// Its symbol in the device code.
+  std::string name;
+  /// What it computes, as "moe.einsum".
+  std::string op;
+  std::string location;
+  std::string phase;
+  /// The most dynamic shared memory that it is started with, in bytes.
+  int64_t shared = 0;
+};
+
 /// What a compiled layer says of itself.
 struct ProgramInfo {
   /// What runs it: "cpu", or "cuda:sm_90a" and the like.
@@ -71,6 +83,17 @@ struct ProgramInfo {
   std::vector<ValueInfo> arguments, results;
   std::vector<CollectiveInfo> collectives;
 
+  // For GPUs only.
+
+  std::vector<KernelInfo> kernels;
+  /// Of a rank.
+  int64_t arenaBytes = 0;
+  /// Whether no step needs the host, so that a graph can repeat it.
+  bool capturable = false;
+  /// The same on all ranks that run one artifact.
+  std::string hash;
+
+  bool isForGPU() const { return target != "cpu"; }
   int64_t numRanks() const;
   /// Row-major over the mesh.
   std::vector<int64_t> coordinates(int64_t rank) const;
@@ -103,11 +126,14 @@ public:
   const ProgramInfo &getInfo() const { return info; }
   Main getMain() const { return main; }
   const Fingerprint &getFingerprint() const { return fingerprint; }
+  /// A cubin, if the target is a GPU.
+  const unsigned char *getDeviceCode() const { return deviceCode; }
 
 private:
   void *handle = nullptr;
   Main main = nullptr;
   Fingerprint fingerprint{};
+  const unsigned char *deviceCode = nullptr;
   ProgramInfo info;
 };
 

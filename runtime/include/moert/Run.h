@@ -62,6 +62,8 @@ struct RunReport {
   Outcome outcome = Finished;
   /// If not finished: rank, collective, source line.
   std::string error;
+  /// The remedy, if it is another than for any error.
+  std::string help;
   /// By collective of the description, of the last step.
   std::vector<CollectiveCount> collectives;
   /// By rank, in the order of their ends.

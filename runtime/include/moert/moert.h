@@ -25,6 +25,24 @@
  * Shapes are global. There is a placement per mesh axis: `replicate`,
  * `shard<d>` or `partial<sum>`. Ranks are numbered row-major over the mesh.
  *
+ * A layer for GPUs has two more symbols:
+ *
+ *   const unsigned char moert_device_code[];  a cubin for the target
+ *   const uint64_t moert_device_code_size;
+ *
+ * and its description more fields:
+ *   {"target": "cuda:sm_90a", "hash": "5c1f..", "arena_bytes": 1048576,
+ *    "capturable": true,
+ *    "kernels": [{"name": "einsum_0", "op": "moe.einsum", "shared": 0,
+ *                 "location": "layer.mlir:5:10", "phase": "forward"}]}
+ * `hash` is the same for equal artifacts and for no others; ranks compare it.
+ * `name` is a symbol of the cubin, `shared` (0 if left out) the most dynamic
+ * shared memory the kernel is started with. `capturable`: no step needs the
+ * host between its launches, and all steps make the same calls, so that the
+ * runtime may repeat one as a graph without calling moert_main. Buffers are on
+ * the device, each at a multiple of 256 bytes, and stay where they are from
+ * step to step. `moert_main` enqueues a step and returns before it is done.
+ *
  * All ranks of a group call the same collectives in the same order; a
  * collective is named by its index in the description. Sums are taken in the
  * order of ranks, so every rank gets the same bits. A collective that fails, or
@@ -126,6 +144,42 @@ void moert_plan_exchange(moert_context *context, int32_t axis,
                          const int32_t *counts, int64_t ranks,
                          int64_t num_experts, int64_t *send, int64_t *receive,
                          int64_t *arrival, int64_t *departure);
+
+/* The following only layers for GPUs call. They have a stream for kernels and
+ * one for collectives. In the functions above data is on the device, but `send`
+ * and `receive` of an all-to-all, and the tables of moert_count_received and
+ * moert_plan_exchange, are on the host. A collective starts after the kernels
+ * started before it, and returns at once. */
+
+/* Where `arena_bytes` bytes for intermediate values are, at a multiple of 256
+ * bytes: the same place in every step. */
+void *moert_arena(moert_context *context);
+
+/* Starts the kernel of that index in the description, after those started
+ * before it. `block` is the number of threads of a block, `arguments` what
+ * cuLaunchKernel gets; with a grid of no blocks nothing starts. `flops` and
+ * `bytes` are what the kernel has to compute, and to read and write once, for
+ * reports of its speed. */
+void moert_launch(moert_context *context, int32_t kernel, int32_t grid_x,
+                  int32_t grid_y, int32_t grid_z, int32_t block,
+                  int32_t shared_bytes, void *const *arguments, int64_t flops,
+                  int64_t bytes);
+
+/* Kernels started after this start after the collective, which was started in
+ * this step, is done. Called before its result is read or its operand written.
+ */
+void moert_wait(moert_context *context, int32_t collective);
+
+/* Waits for the kernels started so far and copies from the device. Not in
+ * programs that are `capturable`. */
+void moert_fetch(moert_context *context, void *host, const void *device,
+                 int64_t bytes);
+
+/* On the device, two numbers, zeros at first. A kernel that meets impossible
+ * data, such as an expert that does not exist, writes one more than its index
+ * to the first and the value that it met to the second. After the step the run
+ * ends with rank, kernel and source line. */
+int32_t *moert_fault(moert_context *context);
 
 /* Ends the run with an error of this rank: `message` at `location`. Does not
  * return. */

@@ -7,6 +7,7 @@
 #include "CPURank.h"
 #include "Futex.h"
 #include "Reduction.h"
+#include "Traffic.h"
 #include <algorithm>
 #include <cstring>
 #include <numeric>
@@ -30,8 +31,9 @@ LocalTensors moert::allocateResults(const ProgramInfo &info, int64_t rank) {
   return tensors;
 }
 
-bool CPURank::end(RunReport::Outcome outcome, const std::string &error) {
-  meeting.end(outcome, error);
+bool CPURank::end(RunReport::Outcome outcome, const std::string &error,
+                  const std::string &help) {
+  meeting.end(outcome, error, help);
   return false;
 }
 
@@ -79,10 +81,6 @@ struct CPURank::Call {
   size_t place = 0;
 
   int64_t numRanks() const { return operands.size(); }
-  /// This rank's part of what the group sends together.
-  void shareSent(int64_t total) {
-    span.sent = total / numRanks() + (int64_t(place) < total % numRanks());
-  }
   int64_t width() const { return widthOf(request.dtype); }
 };
 
@@ -167,7 +165,8 @@ bool CPURank::allReduce(int32_t collective, int32_t dtype, int32_t reduction,
     return false;
   call.span.count = count;
   call.span.bytes = count * call.width();
-  call.shareSent(2 * call.span.bytes * (call.numRanks() - 1));
+  call.span.sent =
+      trafficOfAllReduce(call.span.bytes, call.numRanks(), int64_t(call.place));
   return leave(call);
 }
 
@@ -191,7 +190,7 @@ bool CPURank::allGather(int32_t collective, int32_t dtype, const void *in,
   }
   call.span.count = outer * size * inner;
   call.span.bytes = outer * size * row;
-  call.span.sent = mine * (ranks - 1);
+  call.span.sent = trafficOfAllGather(mine, ranks);
   return leave(call);
 }
 
@@ -210,7 +209,8 @@ bool CPURank::reduceScatter(int32_t collective, int32_t dtype,
     reduce(call.in, dtype, reduction, (o * size + chunk.begin) * inner,
            static_cast<char *>(out) + o * chunk.size() * inner * width,
            chunk.size() * inner);
-  call.shareSent(call.span.bytes * (ranks - 1));
+  call.span.sent =
+      trafficOfReduceScatter(call.span.bytes, ranks, int64_t(call.place));
   return leave(call);
 }
 

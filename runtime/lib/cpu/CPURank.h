@@ -25,7 +25,8 @@ public:
 
   const std::vector<Span> &getSpans() const { return spans; }
 
-  bool end(RunReport::Outcome outcome, const std::string &error) override;
+  bool end(RunReport::Outcome outcome, const std::string &error,
+           const std::string &help = "") override;
   bool allReduce(int32_t collective, int32_t dtype, int32_t reduction,
                  const void *in, void *out, int64_t count) override;
   bool allGather(int32_t collective, int32_t dtype, const void *in, void *out,

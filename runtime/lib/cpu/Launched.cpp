@@ -8,13 +8,13 @@
 #include "Futex.h"
 #include "SharedRank.h"
 #include "Sockets.h"
+#include "Watch.h"
 #include "moert/Rendezvous.h"
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <memory>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <thread>
@@ -151,55 +151,6 @@ static bool shareMemory(Rendezvous &rendezvous, size_t boardBytes,
 }
 
 //===----------------------------------------------------------------------===//
-// The end of other processes
-//===----------------------------------------------------------------------===//
-
-namespace {
-/// Ends the run when a process that has not stopped is gone.
-class Watch {
-public:
-  Watch(const Rendezvous &rendezvous, Meeting &meeting)
-      : peers(rendezvous.getPeers()), meeting(meeting),
-        wake(::eventfd(0, EFD_CLOEXEC)), thread([this] { run(); }) {}
-  ~Watch() {
-    uint64_t one = 1;
-    (void)!::write(wake.get(), &one, sizeof(one));
-    thread.join();
-  }
-
-private:
-  void run();
-
-  std::vector<Rendezvous::Peer> peers;
-  Meeting &meeting;
-  Descriptor wake;
-  std::thread thread;
-};
-} // namespace
-
-void Watch::run() {
-  while (true) {
-    std::vector<pollfd> polls{{wake.get(), POLLIN, 0}};
-    for (const Rendezvous::Peer &peer : peers)
-      polls.push_back({peer.socket, POLLRDHUP, 0});
-    if (::poll(polls.data(), polls.size(), -1) < 0)
-      continue;
-    if (polls[0].revents != 0)
-      return;
-    for (size_t i = polls.size(); i-- > 1;) {
-      if (polls[i].revents == 0)
-        continue;
-      int64_t rank = peers[i - 1].rank;
-      if (!meeting.hasStopped(rank))
-        meeting.end(RunReport::Failed, "the process of rank " +
-                                           std::to_string(rank) + " died " +
-                                           meeting.describePlace(rank));
-      peers.erase(peers.begin() + (i - 1));
-    }
-  }
-}
-
-//===----------------------------------------------------------------------===//
 // The run
 //===----------------------------------------------------------------------===//
 
@@ -223,7 +174,12 @@ RunReport moert::runRank(const Program &program, Rendezvous &rendezvous,
       results[other] = allocateResults(info, other);
   bool stopped;
   {
-    Watch watch(rendezvous, *meeting);
+    Watch watch(rendezvous, [&meeting = *meeting](int64_t gone) {
+      if (!meeting.hasStopped(gone))
+        meeting.end(RunReport::Failed, "the process of rank " +
+                                           std::to_string(gone) + " died " +
+                                           meeting.describePlace(gone));
+    });
     std::thread thread([&, meeting = meeting.get(), self = self.get()] {
       CrashScope scope(*meeting, rank);
       (void)self->runAndPublish(program, arguments[rank], results[rank],
