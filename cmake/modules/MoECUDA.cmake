@@ -6,16 +6,24 @@
 #   MOE_CUDA_INCLUDE_DIRS  cuda.h and nccl.h
 #   MOE_NCCL_LIBRARY_DIR   where libnccl.so.2 is, or nothing
 #   MOE_HAVE_NVTX          whether nvtx3 is there too
+# MOE_PTXAS is the assembler for GPUs that moe-compile uses where PATH and
+# CUDA_HOME have none, or empty.
 
 set(MOE_ENABLE_CUDA AUTO CACHE STRING "Build the back end for GPUs")
 set_property(CACHE MOE_ENABLE_CUDA PROPERTY STRINGS AUTO ON OFF)
 
+# tools/setup --cuda installs into the first.
+set(_moe_cuda_prefixes
+  ${PROJECT_SOURCE_DIR}/.cuda/nvidia/cu13 ${PROJECT_SOURCE_DIR}/.cuda/nvidia/nccl
+  $ENV{CUDA_HOME} $ENV{CUDA_PATH} $ENV{NCCL_HOME} /usr/local/cuda)
+
+find_program(MOE_PTXAS ptxas HINTS ${_moe_cuda_prefixes} PATH_SUFFIXES bin)
+if(NOT MOE_PTXAS)
+  set(MOE_PTXAS "")
+endif()
+
 set(MOE_HAVE_CUDA NO)
 if(MOE_ENABLE_CUDA)
-  # tools/setup --cuda installs into the first.
-  set(_moe_cuda_prefixes
-    ${PROJECT_SOURCE_DIR}/.cuda/nvidia/cu13 ${PROJECT_SOURCE_DIR}/.cuda/nvidia/nccl
-    $ENV{CUDA_HOME} $ENV{CUDA_PATH} $ENV{NCCL_HOME} /usr/local/cuda)
   find_path(MOE_CUDA_INCLUDE_DIR cuda.h
     HINTS ${_moe_cuda_prefixes} PATH_SUFFIXES include)
   find_path(MOE_NCCL_INCLUDE_DIR nccl.h

@@ -69,9 +69,23 @@ costsOfKernels(const ProgramInfo &info, const cuda::Report &report) {
 }
 
 void printKernels(const ProgramInfo &info, const cuda::Report &report) {
-  std::printf("%-24s %-20s %-24s %6s %10s %9s %9s %9s\n", "kernel", "operation",
-              "phase location", "calls", "median us", "TFLOP/s", "GB/s",
-              "roofline");
+  int names = 12, operations = 12, places = 16;
+  auto place = [](const KernelInfo &kernel) {
+    return kernel.phase + " " + kernel.location;
+  };
+  for (const KernelInfo &kernel : info.kernels) {
+    names = std::max(names, int(kernel.name.size()));
+    operations = std::max(operations, int(kernel.op.size()));
+    places = std::max(places, int(place(kernel).size()));
+  }
+  auto printStart = [&](const std::string &name, const std::string &operation,
+                        const std::string &where) {
+    std::printf("%-*s %-*s %-*s", names, name.c_str(), operations,
+                operation.c_str(), places, where.c_str());
+  };
+  printStart("kernel", "operation", "phase location");
+  std::printf(" %6s %10s %9s %9s %9s\n", "calls", "median us", "TFLOP/s",
+              "GB/s", "roofline");
   std::vector<std::vector<Cost>> costs = costsOfKernels(info, report);
   std::vector<double> sums;
   for (size_t i = 0; i < costs.size(); ++i) {
@@ -84,10 +98,9 @@ void printKernels(const ProgramInfo &info, const cuda::Report &report) {
       sums[step] += times[step];
     const Cost &last = costs[i].back();
     double time = median(times);
-    std::printf("%-24s %-20s %-24s %6lld %10.1f", kernel.name.c_str(),
-                kernel.op.c_str(),
-                (kernel.phase + " " + kernel.location).c_str(),
-                static_cast<long long>(last.calls), time * 1e6);
+    printStart(kernel.name, kernel.op, place(kernel));
+    std::printf(" %6lld %10.1f", static_cast<long long>(last.calls),
+                time * 1e6);
     if (time == 0) {
       std::printf(" %9s %9s %9s\n", "-", "-", "-");
       continue;
@@ -101,8 +114,8 @@ void printKernels(const ProgramInfo &info, const cuda::Report &report) {
       least = std::max(least, last.operations / report.peakOperations);
     std::printf(" %8.1f%%\n", 100 * least / time);
   }
-  std::printf("%-24s %-20s %-24s %6s %10.1f\n", "all kernels", "", "", "",
-              median(sums) * 1e6);
+  printStart("all kernels", "", "");
+  std::printf(" %6s %10.1f\n", "", median(sums) * 1e6);
   std::printf("roofline: %s at its highest clocks: %.0f GB/s, ",
               report.ranks[0].device.c_str(), report.peakBytes * 1e-9);
   if (report.peakOperations > 0)

@@ -97,7 +97,9 @@ static llvm::ErrorOr<std::string> findAssembler() {
     }
   if (auto found = llvm::sys::findProgramByName("ptxas"))
     return found;
-  return llvm::sys::findProgramByName("ptxas", {"/usr/local/cuda/bin"});
+  if (llvm::sys::fs::can_execute(MOE_PTXAS))
+    return std::string(MOE_PTXAS);
+  return std::make_error_code(std::errc::no_such_file_or_directory);
 }
 
 /// Machine code of `ptx`, through files that are gone afterwards.

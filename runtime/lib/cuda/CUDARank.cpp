@@ -473,8 +473,15 @@ bool CUDARank::reduceScatter(int32_t collective, int32_t dtype,
 bool CUDARank::allToAll(int32_t collective, int32_t dtype, const void *in,
                         const int64_t *send, void *out, const int64_t *receive,
                         int64_t row) {
-  int64_t rows =
-      std::accumulate(send, send + groupSize(collective), int64_t(0));
+  int64_t ranks = groupSize(collective);
+  for (int64_t i = 0; i < ranks; ++i)
+    if (send[i] < 0 || receive[i] < 0)
+      return end(RunReport::Failed,
+                 "rank " + std::to_string(getNumber()) + ": " +
+                     describeCollective(getInfo(), collective) +
+                     " is to exchange less than no rows",
+                 "this is a bug of the compiler; please report it");
+  int64_t rows = std::accumulate(send, send + ranks, int64_t(0));
   Span span = spanOf(collective, dtype, rows * row);
   span.sent = (rows - send[placeInGroup(collective)]) * row * widthOf(dtype);
   return perform(collective, span, [&] {
