@@ -114,7 +114,7 @@ private:
   SmallVector<SmallVector<Value>> fragmentOffsets(bool kLast, Value warpFirst,
                                                   bool isB);
   SmallVector<Value> loadFragments(Value address, bool transposed);
-  SmallVector<Value> multiply(Value stage, ValueRange sums);
+  SmallVector<Value> multiply(Value stage, ValueRange start);
   void store(ValueRange sums);
 
   const ProductKernel &kernel;

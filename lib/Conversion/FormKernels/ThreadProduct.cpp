@@ -50,7 +50,7 @@ private:
   /// Copies elements [first, first + 64) by [step, step + 16) of an operand.
   void copySlice(Value operand, Value shared, Value first, Value end,
                  Value step, Value endK, bool kLast, Value expert);
-  SmallVector<Value> multiply(Value sharedA, Value sharedB, ValueRange sums);
+  SmallVector<Value> multiply(Value sharedA, Value sharedB, ValueRange start);
 
   const ProductKernel &kernel;
   const Product &product;

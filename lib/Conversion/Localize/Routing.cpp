@@ -247,9 +247,9 @@ static FailureOr<RowTables> buildTables(LocalBuilder &local, Operation *op,
   auto axis = b.getI32IntegerAttr(tables.axis);
   // All rows of the group may come here.
   int64_t maxRows = type.getDimSize(0) * type.getDimSize(1);
-  Value received = rt::CountReceivedOp::create(
-      b, loc, b.getIndexType(), local.rank, everybody, axis,
-      b.getI64IntegerAttr(maxRows));
+  Value received = rt::CountReceivedOp::create(b, loc, b.getIndexType(),
+                                               local.rank, everybody, axis,
+                                               b.getI64IntegerAttr(maxRows));
   Value perRank = local.empty({b.getIndexAttr(ranks)}, i64);
   Value perRow = local.empty({OpFoldResult(received)}, i64);
   auto plan = rt::PlanExchangeOp::create(

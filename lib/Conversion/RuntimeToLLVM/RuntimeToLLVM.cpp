@@ -181,7 +181,7 @@ void RuntimeToLLVMPass::lowerLaunch(rt::LaunchOp op) {
     LLVM::StoreOp::create(c.b, c.loc, slot, entry);
   }
   SmallVector<gpu::GPUFuncOp> kernels = getKernels(getOperation());
-  auto found = llvm::find_if(kernels, [&](gpu::GPUFuncOp kernel) {
+  auto *found = llvm::find_if(kernels, [&](gpu::GPUFuncOp kernel) {
     return kernel.getName() == op.getKernel().getLeafReference();
   });
   auto toI32 = [&](Value index) -> Value {

@@ -57,7 +57,7 @@ static void describeDeviceProgram(func::FuncOp function,
         {"op", kernel.getName().rsplit('_').first},
         {"location", getPlace(kernel.getLoc())},
         {"phase", isBackward(kernel.getLoc()) ? "backward" : "forward"}};
-    auto launch = llvm::find_if(launches, [&](rt::LaunchOp op) {
+    const auto *launch = llvm::find_if(launches, [&](rt::LaunchOp op) {
       return op.getKernel().getLeafReference() == kernel.getName();
     });
     int64_t shared = 0;

@@ -136,6 +136,7 @@ static std::string titleOf(const json::Object &report) {
 
 static void printText(const Table &table, llvm::raw_ostream &os) {
   std::vector<size_t> widths;
+  widths.reserve(table.head.size());
   for (const std::string &cell : table.head)
     widths.push_back(cell.size());
   for (const auto &row : table.rows)

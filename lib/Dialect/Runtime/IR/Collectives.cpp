@@ -22,8 +22,7 @@ LogicalResult moe::rt::detail::verifyCollective(Operation *op) {
   auto collective = cast<CollectiveOpInterface>(op);
   ArrayRef<int32_t> axes = collective.getAxesAttr().asArrayRef();
   if (axes.empty() || axes.front() < 0 ||
-      std::adjacent_find(axes.begin(), axes.end(), std::greater_equal<>()) !=
-          axes.end())
+      llvm::adjacent_find(axes, std::greater_equal<>()) != axes.end())
     return op->emitOpError("(N1) axes must be ascending numbers of axes");
   auto destination = cast<DestinationStyleOpInterface>(op);
   // The first input is the rank.

@@ -188,7 +188,7 @@ void PlanBuffersPass::runOnOperation() {
   llvm::DenseMap<int64_t, Operation *> collectives;
   int64_t number = 0;
   auto use = [&](Value root) {
-    auto found = buffers.find(root);
+    auto *found = buffers.find(root);
     if (found == buffers.end())
       return;
     found->second.last = number;

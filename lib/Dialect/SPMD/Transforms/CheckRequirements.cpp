@@ -55,7 +55,7 @@ LogicalResult CheckRequirementsPass::check(unsigned argument, unsigned result) {
   if (!from || !type || from.getMesh() != type.getMesh())
     return success();
   SmallVector<Placement> required = getRequired(argument);
-  auto ret = function.getBody().front().getTerminator();
+  Operation *ret = function.getBody().front().getTerminator();
   Operation *last = ret->getOperand(result).getDefiningOp();
   bool met = true;
   for (auto [i, axis] : llvm::enumerate(type.getMesh().getLeafAxes())) {
