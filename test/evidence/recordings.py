@@ -1,6 +1,15 @@
-"""The layers that torchtitan's gradients were recorded of."""
+#!/usr/bin/python3
+"""The layers that torchtitan's gradients were recorded of.
+
+usage: recordings.py NAME SEED SCORE INPUTS RESULTS
+
+Writes the arguments of the layer recorded in NAME_seedSEED.safetensors, and the
+results of the right layer on one device, by the names that moe-run gives them.
+SCORE is sbe0 (scores after the experts) or sbe1 (before).
+"""
 
 import os
+import sys
 
 import numpy
 
@@ -22,6 +31,13 @@ def relative(value, reference):
     return float(error) if error == error else float("inf")
 
 
+def results_of(tensors, score):
+    """What the layer gives on one device, by moe-run's names."""
+    prefix = f"{score}/reference/"
+    names = [key.removeprefix(prefix) for key in tensors if key.startswith(prefix)]
+    return {name if name == "y" else f"grad.{name}": tensors[prefix + name] for name in names}
+
+
 class Recordings:
     """Imports recorded layers and writes their inputs, in a folder of its own."""
 
@@ -31,11 +47,12 @@ class Recordings:
     def path(self, name):
         return os.path.join(self.directory, name)
 
-    def import_layer(self, plan, shape, score, labels, parallel=True, config=CONFIG):
+    def import_layer(self, plan, shape, score, labels, parallel=True, config=CONFIG,
+                     dtype="f32"):
         path = self.path("layer.mlir")
         arguments = [config, "-o", path, "--mesh", "tp=2", "--plan", plan]
         arguments += ["--batch", shape[0], "--seq", shape[1], "--score", score]
-        arguments += ["--labels", labels]
+        arguments += ["--labels", labels, "--dtype", dtype]
         run("moe-import", *arguments, *(["--sequence-parallel"] if parallel else []))
         return path
 
@@ -53,3 +70,12 @@ class Recordings:
         path = self.path(f"{name}_{seed}.safetensors")
         safetensors.write(path, self.inputs(tensors))
         return tensors, path
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 6:
+        sys.exit(__doc__.split("\n\n")[1])
+    NAME, SEED, SCORE, INPUTS, RESULTS = sys.argv[1:]
+    TENSORS = safetensors.read(f"{RECORDINGS}/{NAME}_seed{SEED}.safetensors")
+    safetensors.write(INPUTS, Recordings(None).inputs(TENSORS))
+    safetensors.write(RESULTS, results_of(TENSORS, SCORE))

@@ -1,11 +1,12 @@
-"""Reads and writes safetensors files of float32 and integer arrays."""
+"""Reads safetensors files, and writes them of float32 arrays."""
 
 import json
 import struct
 
 import numpy
 
-DTYPES = {"F32": "<f4", "F64": "<f8", "I32": "<i4", "I64": "<i8", "U64": "<u8"}
+# BF16 is the upper half of F32.
+DTYPES = {"BF16": "<u2", "F32": "<f4", "F64": "<f8", "I32": "<i4", "I64": "<i8", "U64": "<u8"}
 
 
 def read(path):
@@ -21,6 +22,8 @@ def read(path):
         begin, end = (8 + length + offset for offset in entry["data_offsets"])
         array = numpy.frombuffer(data[begin:end], DTYPES[entry["dtype"]])
         array = array.reshape(entry["shape"])
+        if entry["dtype"] == "BF16":
+            array = (array.astype("<u4") << 16).view("<f4").astype(numpy.float64)
         if entry["dtype"] in ("F32", "F64"):
             array = array.astype(numpy.float64)
         tensors[name] = array
