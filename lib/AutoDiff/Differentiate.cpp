@@ -4,9 +4,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "moe/AutoDiff/Differentiate.h"
 #include "mlir/IR/IRMapping.h"
-#include "mlir/IR/SymbolTable.h"
 #include "moe/AutoDiff/Passes.h"
 #include "moe/Dialect/MoE/IR/MoE.h"
 
@@ -118,7 +117,7 @@ StringRef Differentiator::nameOf(DictionaryAttr attrs, StringRef fallback,
 
 void Differentiator::createJoint() {
   joint = primal.clone();
-  joint.setName((primal.getName() + kJointSuffix).str());
+  joint.setName(getJointName(primal));
   joint->removeAttr(SPMDDialect::kVjpAttr);
   symbols.insert(joint, std::next(Block::iterator(primal)));
 
@@ -330,20 +329,33 @@ LogicalResult Differentiator::run() {
   return success();
 }
 
+} // namespace
+
+bool moe::isDifferentiated(func::FuncOp function) {
+  return !function.isDeclaration() &&
+         !function.getName().ends_with(kJointSuffix) &&
+         llvm::any_of(function.getResultTypes(), hasGradient);
+}
+
+std::string moe::getJointName(func::FuncOp primal) {
+  return (primal.getName() + kJointSuffix).str();
+}
+
+LogicalResult moe::differentiate(func::FuncOp primal, SymbolTable &symbols) {
+  return Differentiator(primal, symbols).run();
+}
+
+namespace {
+
 struct DifferentiatePass : ::moe::impl::DifferentiateBase<DifferentiatePass> {
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
     SmallVector<func::FuncOp> functions(getOperation().getOps<func::FuncOp>());
-    for (func::FuncOp function : functions) {
-      if (function.isDeclaration() ||
-          function.getName().ends_with(kJointSuffix) ||
-          llvm::none_of(function.getResultTypes(), hasGradient))
-        continue;
-      if (symbols.lookup((function.getName() + kJointSuffix).str()))
-        continue;
-      if (failed(Differentiator(function, symbols).run()))
+    for (func::FuncOp function : functions)
+      if (isDifferentiated(function) &&
+          !symbols.lookup(getJointName(function)) &&
+          failed(differentiate(function, symbols)))
         return signalPassFailure();
-    }
   }
 };
 

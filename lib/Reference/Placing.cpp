@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe/Reference/Placing.h"
+#include "moe/Dialect/SPMD/IR/Communication.h"
 #include "llvm/ADT/STLExtras.h"
 #include <numeric>
 
@@ -499,18 +500,11 @@ void Redistribution::count(CollectiveStatistics &statistics, int64_t elements,
                            int64_t elementBytes) const {
   int64_t bytes = elements * elementBytes;
   for (auto [axis, before, after] : llvm::enumerate(from, to)) {
-    int64_t others = mesh.sizes[axis] - 1, size = mesh.sizes[axis];
-    llvm::StringRef name = mesh.names[axis];
-    if (before == after)
-      continue;
-    if (before.isPartial() && after.isReplicate())
-      statistics.add("all_reduce", name, 2 * bytes * others / size);
-    else if (before.isPartial() && after.isCut())
-      statistics.add("reduce_scatter", name, bytes * others / size);
-    else if (before.isCut() && after.isReplicate())
-      statistics.add("all_gather", name, bytes * others);
-    else if (before.isCut() && after.isCut())
-      statistics.add("all_to_all", name, bytes * others / size);
+    llvm::StringRef name = spmd::getCollectiveName(before, after);
+    if (!name.empty())
+      statistics.add(
+          name, mesh.names[axis],
+          spmd::getBytesSent(before, after, mesh.sizes[axis], bytes));
   }
 }
 

@@ -23,7 +23,7 @@
 #include "moe/Dialect/MoE/IR/MoE.h"
 #include "moe/Import/LayerImporter.h"
 #include "moe/Pipelines/Pipelines.h"
-#include "moe/Reference/Interpreter.h"
+#include "moe/Reference/ExactCheck.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/Support/CommandLine.h"
@@ -90,128 +90,10 @@ struct Case {
   }
 };
 
-/// What execution shows.
-struct Execution {
-  /// Claims, conversions and returns whose operand is not what it is taken for.
-  llvm::SmallSetVector<mlir::Operation *, 8> faults;
-  int64_t claims = 0;
-  /// Operations that made something wrong out of operands that were right.
-  /// Only a sum of a replicated and a partial term may.
-  std::string unsound;
-};
-
-class Executor {
-public:
-  Executor(mlir::func::FuncOp function, const RankMesh &mesh, Random &random)
-      : function(function), mesh(mesh), random(random) {}
-
-  mlir::FailureOr<Execution> run();
-
-private:
-  using Locals = LocalValues<Field>;
-
-  mlir::LogicalResult placeArguments();
-  mlir::LogicalResult runUnsharded();
-  bool means(const Locals &locals, mlir::Value value) const;
-  mlir::LogicalResult visit(mlir::Operation *op,
-                            llvm::MutableArrayRef<Locals> results);
-
-  mlir::func::FuncOp function;
-  const RankMesh &mesh;
-  Random &random;
-  std::vector<Value<Field>> globals;
-  std::vector<Locals> arguments;
-  llvm::DenseMap<mlir::Value, Value<Field>> truth;
-  /// Values whose local values mean the global one, by their type.
-  llvm::DenseMap<mlir::Value, bool> meaningful;
-  Execution execution;
-};
-
 } // namespace
 
 static spmd::PlacedTensorType typeOf(mlir::Value value) {
   return llvm::cast<spmd::PlacedTensorType>(value.getType());
-}
-
-mlir::LogicalResult Executor::placeArguments() {
-  for (mlir::BlockArgument argument : function.getArguments()) {
-    Tensor<Field> tensor(typeOf(argument).getShape());
-    for (Field &element : tensor.data)
-      element = Numerics<Field>::sample(random);
-    globals.emplace_back(std::move(tensor));
-    std::string error;
-    auto locals = place(globals.back(), mesh, typeOf(argument).getPlacements(),
-                        random, {}, error);
-    if (failed(locals))
-      return function.emitError(error);
-    arguments.push_back(std::move(*locals));
-    meaningful[argument] = true;
-  }
-  return mlir::success();
-}
-
-mlir::LogicalResult Executor::runUnsharded() {
-  Interpreter<Field> single(mesh.unsharded());
-  single.setAfterOp(
-      [&](mlir::Operation *op, llvm::MutableArrayRef<Locals> results) {
-        for (auto [value, locals] : llvm::zip_equal(op->getResults(), results))
-          truth[value] = locals.front();
-        return mlir::success();
-      });
-  std::vector<Locals> locals;
-  for (const Value<Field> &global : globals)
-    locals.push_back({global});
-  return single.run(function, locals);
-}
-
-bool Executor::means(const Locals &locals, mlir::Value value) const {
-  auto type = typeOf(value);
-  Denotation<Field> denoted =
-      denote(locals, mesh, type.getShape(), type.getPlacements());
-  return denoted.global && denoted.global->hasSameBits(truth.lookup(value));
-}
-
-mlir::LogicalResult Executor::visit(mlir::Operation *op,
-                                    llvm::MutableArrayRef<Locals> results) {
-  bool isClaim = llvm::isa<spmd::ClaimOp, spmd::BoundaryOp>(op);
-  bool operandsMean = llvm::all_of(
-      op->getOperands(), [&](mlir::Value v) { return meaningful.lookup(v); });
-  execution.claims += isClaim;
-  for (auto [value, locals] : llvm::zip_equal(op->getResults(), results)) {
-    bool right = means(locals, value);
-    bool trusts = isClaim || llvm::isa<spmd::RedistributeOp>(op);
-    if (trusts && !(isClaim ? right : operandsMean)) {
-      execution.faults.insert(op);
-      std::string error;
-      auto believed = place(truth.lookup(value), mesh,
-                            typeOf(value).getPlacements(), random, {}, error);
-      if (failed(believed))
-        return op->emitError(error);
-      locals = std::move(*believed);
-      right = true;
-    }
-    if (!right && operandsMean && !llvm::isa<AddOp>(op))
-      execution.unsound = op->getName().getStringRef().str();
-    meaningful[value] = right;
-  }
-  return mlir::success();
-}
-
-mlir::FailureOr<Execution> Executor::run() {
-  if (failed(placeArguments()) || failed(runUnsharded()))
-    return mlir::failure();
-  Interpreter<Field> ranks(mesh);
-  ranks.setAfterOp(
-      [&](mlir::Operation *op, llvm::MutableArrayRef<Locals> results) {
-        return visit(op, results);
-      });
-  if (failed(ranks.run(function, arguments)))
-    return mlir::failure();
-  mlir::Operation *ret = function.getBody().front().getTerminator();
-  if (!llvm::all_of(ret->getOperands(),
-                    [&](mlir::Value v) { return meaningful.lookup(v); }))
-    execution.faults.insert(ret);
-  return std::move(execution);
 }
 
 namespace {
@@ -340,7 +222,7 @@ mlir::LogicalResult Sweep::compare(const Case &test) {
   auto mesh = RankMesh::get(typeOf(function.getArgument(0)).getMesh(), why);
   if (failed(mesh))
     return function.emitError(why);
-  auto execution = Executor(function, *mesh, random).run();
+  auto execution = checkExactly(function, *mesh, random);
   if (failed(execution))
     return mlir::failure();
 

@@ -122,17 +122,8 @@ void Deferral::pinTerms() {
           entries[operand].mustBePartial = true;
 }
 
-/// Bytes that each rank holds.
-int64_t Deferral::bytesOf(Value value) const {
-  auto type = cast<PlacedTensorType>(value.getType());
-  int64_t bytes = (type.getElementType().getIntOrFloatBitWidth() + 7) / 8;
-  for (int64_t size : type.getShape())
-    bytes *= size;
-  auto axes = type.getMesh().getLeafAxes();
-  for (auto [i, placement] : llvm::enumerate(type.getPlacements()))
-    if (placement.isCut())
-      bytes = (bytes + axes[i].getSize() - 1) / axes[i].getSize();
-  return bytes;
+int64_t Deferral::bytesOf(Value value) {
+  return getLocalBytes(cast<PlacedTensorType>(value.getType()));
 }
 
 /// A value is on the source's side while it is computed Partial. Its replicated

@@ -8,7 +8,7 @@
 #define MOE_LIB_DIALECT_SPMD_TRANSFORMS_DEFERRAL_H
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "moe/Dialect/SPMD/IR/SPMD.h"
+#include "moe/Dialect/SPMD/IR/Communication.h"
 #include "llvm/ADT/BitVector.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -110,7 +110,8 @@ private:
   void pinTerms();
   void choose(Policy policy);
   void chooseCheapest();
-  int64_t bytesOf(Value value) const;
+  /// Bytes that each rank holds.
+  static int64_t bytesOf(Value value);
 
   void rewrite(Operation *op);
   Value takePartial(Operation *user, Flexible &entry);

@@ -14,15 +14,15 @@ using namespace moe::spmd;
 /// A conversion that reduces: by its kind of collective.
 static StringRef kindOf(Operation *op, unsigned axis) {
   auto type = cast<PlacedTensorType>(op->getResult(0).getType());
-  return type.getPlacements()[axis].isShard() ? "reduce_scatter" : "all_reduce";
+  return getCollectiveName(Placement::partial(), type.getPlacements()[axis]);
 }
 
 /// By ring algorithms, per rank.
 int64_t Deferral::bytesSentBy(Operation *op) const {
-  auto type = cast<PlacedTensorType>(op->getOperand(0).getType());
-  int64_t ranks = type.getMesh().getLeafAxes()[axis].getSize();
-  int64_t times = kindOf(op, axis) == "all_reduce" ? 2 : 1;
-  return times * bytesOf(op->getOperand(0)) * (ranks - 1) / ranks;
+  auto type = cast<PlacedTensorType>(op->getResult(0).getType());
+  return getBytesSent(Placement::partial(), type.getPlacements()[axis],
+                      type.getMesh().getLeafAxes()[axis].getSize(),
+                      bytesOf(op->getOperand(0)));
 }
 
 /// Where the terms of a value that is computed Partial are reduced.
@@ -82,9 +82,10 @@ void Deferral::emitRemark(const Reduction &reduction, StringRef fate,
   const Flexible &entry = entries[reduction.entry];
   auto type = cast<PlacedTensorType>(entry.value.getType());
   MeshAxisAttr meshAxis = type.getMesh().getLeafAxes()[axis];
-  int64_t ranks = meshAxis.getSize();
-  int64_t before =
-      (reduction.scatter ? 1 : 2) * bytesOf(entry.value) * (ranks - 1) / ranks;
+  Placement reduced =
+      reduction.scatter ? Placement::shard(0) : Placement::replicate();
+  int64_t before = getBytesSent(Placement::partial(), reduced,
+                                meshAxis.getSize(), bytesOf(entry.value));
   int64_t after = 0;
   for (Operation *place : reduction.places)
     after += bytesSentBy(place);
