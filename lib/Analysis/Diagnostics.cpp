@@ -4,18 +4,12 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "moe/Analysis/PlacementAnalysis.h"
+#include "Witness.h"
 #include "moe/Dialect/SPMD/IR/Locations.h"
 #include "llvm/ADT/STLExtras.h"
-#include <deque>
 
 using namespace mlir;
 using namespace moe::spmd;
-
-static std::string axisName(Value value, unsigned axis) {
-  auto mesh = cast<PlacedTensorType>(value.getType()).getMesh();
-  return "'" + mesh.getLeafAxes()[axis].getName().str() + "'";
-}
 
 static int64_t axisSize(Value value, unsigned axis) {
   auto mesh = cast<PlacedTensorType>(value.getType()).getMesh();
@@ -50,7 +44,7 @@ LogicalResult moe::spmd::emitRuleError(Operation *op, unsigned axis,
             "spmd.redistribute";
 }
 
-LogicalResult moe::spmd::emitMissingRule(Operation *op) {
+InFlightDiagnostic moe::spmd::emitMissingRule(Operation *op) {
   return emitError(op->getLoc())
          << "[R6] '" << op->getName()
          << "' has no placement rule, so nothing is known of "
@@ -75,16 +69,7 @@ static void notePartial(InFlightDiagnostic &diag,
                         const PlacementAnalysis &analysis, Value value,
                         unsigned axis) {
   SmallVector<Operation *> path;
-  Operation *origin = nullptr;
-  while (Operation *op = value.getDefiningOp()) {
-    const Derivation &derivation = analysis.get(value, axis);
-    if (derivation.step != TransferStep::Carried || !derivation.from) {
-      origin = op;
-      break;
-    }
-    path.push_back(op);
-    value = derivation.from;
-  }
+  Operation *origin = findPartialOrigin(analysis, value, axis, path);
   std::string over = axisName(value, axis);
   if (!origin) {
     diag.attachNote(value.getLoc())
@@ -114,39 +99,9 @@ static void notePartial(InFlightDiagnostic &diag,
     diag.attachNote(op->getLoc()) << "carried on by " << describe(op);
 }
 
-/// The nearest operation before `value` that made it the same on all ranks out
-/// of what was not; null if it was so all along.
-static Operation *findReduction(const PlacementAnalysis &analysis, Value value,
-                                unsigned axis,
-                                SmallVectorImpl<Operation *> &path) {
-  std::deque<Value> queue{value};
-  DenseMap<Value, Value> next;
-  next[value] = {};
-  while (!queue.empty()) {
-    Value current = queue.front();
-    queue.pop_front();
-    Operation *op = current.getDefiningOp();
-    if (!op)
-      continue;
-    if (isa<RedistributeOp, AllReduceOp, AllGatherOp, ClaimOp, BoundaryOp>(
-            op) &&
-        !analysis.get(op->getOperand(0), axis).placement.isReplicate()) {
-      for (Value step = next[current]; step; step = next[step])
-        path.push_back(step.getDefiningOp());
-      return op;
-    }
-    for (Value operand : op->getOperands())
-      if (isa<PlacedTensorType>(operand.getType()) &&
-          analysis.get(operand, axis).placement.isReplicate() &&
-          next.try_emplace(operand, current).second)
-        queue.push_back(operand);
-  }
-  return nullptr;
-}
-
-static Operation *noteReplicated(InFlightDiagnostic &diag,
-                                 const PlacementAnalysis &analysis, Value value,
-                                 unsigned axis) {
+static void noteReplicated(InFlightDiagnostic &diag,
+                           const PlacementAnalysis &analysis, Value value,
+                           unsigned axis) {
   std::string over = axisName(value, axis);
   SmallVector<Operation *> path;
   Operation *origin = findReduction(analysis, value, axis, path);
@@ -154,7 +109,7 @@ static Operation *noteReplicated(InFlightDiagnostic &diag,
     Location loc = value.getLoc();
     diag.attachNote(loc) << "it is the same on all ranks of " << over
                          << ": all that it is computed from is";
-    return nullptr;
+    return;
   }
   bool claimed = isa<ClaimOp, BoundaryOp>(origin);
   diag.attachNote(origin->getLoc())
@@ -165,44 +120,20 @@ static Operation *noteReplicated(InFlightDiagnostic &diag,
       << " into replicate";
   for (Operation *op : path)
     diag.attachNote(op->getLoc()) << "carried on by " << describe(op);
-  return origin;
 }
-
-/// The sum where a replicated term met a partial one, before `value`.
-static Operation *findMix(const PlacementAnalysis &analysis, Value value,
-                          unsigned axis, SmallVectorImpl<Operation *> &path) {
-  while (Operation *op = value.getDefiningOp()) {
-    const Derivation &derivation = analysis.get(value, axis);
-    if (derivation.step == TransferStep::Mixed)
-      return op;
-    path.push_back(op);
-    value = derivation.from;
-  }
-  return nullptr;
-}
-
-namespace {
-/// Where a sum without meaning came from: the addition, and the operation that
-/// reduced the replicated term, null if none did.
-struct MixedOrigin {
-  Operation *mix = nullptr;
-  Operation *reducer = nullptr;
-};
-} // namespace
 
 /// Notes for a sum without meaning.
-static MixedOrigin noteMixed(InFlightDiagnostic &diag,
-                             const PlacementAnalysis &analysis, Value value,
-                             unsigned axis) {
+static void noteMixed(InFlightDiagnostic &diag,
+                      const PlacementAnalysis &analysis, Value value,
+                      unsigned axis) {
   SmallVector<Operation *> path;
   Operation *mix = findMix(analysis, value, axis, path);
   if (!mix)
-    return {};
+    return;
   std::string over = axisName(value, axis);
-  Operation *reducer = nullptr;
   for (Value term : mix->getOperands()) {
     if (analysis.get(term, axis).placement.isReplicate()) {
-      reducer = noteReplicated(diag, analysis, term, axis);
+      noteReplicated(diag, analysis, term, axis);
       diag.attachNote(mix->getLoc())
           << "and is added here to a sum that is partial over " << over
           << ": a later reduction counts it " << axisSize(value, axis)
@@ -215,136 +146,16 @@ static MixedOrigin noteMixed(InFlightDiagnostic &diag,
   for (Operation *op : llvm::reverse(path))
     diag.attachNote(op->getLoc())
         << "the sum is carried on by " << describe(op);
-  return {mix, reducer};
 }
 
 //===----------------------------------------------------------------------===//
-// Repairs
+// One error
 //===----------------------------------------------------------------------===//
 
-/// Whether with `repair` the fault is gone and no other appears.
-static bool repairHolds(func::FuncOp function, const Finding &finding,
-                        size_t numFindings, const Repair &repair) {
-  PlacementAnalysis repaired(function, &repair);
-  if (repaired.getFindings().size() >= numFindings)
-    return false;
-  return llvm::none_of(repaired.getFindings(), [&](const Finding &other) {
-    return other.op == finding.op && other.axis == finding.axis;
-  });
-}
-
-/// Whether spmd.redistribute takes the one to the other, where what is cut or
-/// whole is taken for cut otherwise, whole or terms of a sum.
-static bool canConvert(Placement from, Placement to) {
-  if (from.isMixed() || from.isPartial() || to.isRagged())
-    return false;
-  if (to.isPartial())
-    return !from.isRagged() && to == Placement::partial();
-  return to.isReplicate() || !from.isRagged();
-}
-
-static StringRef describeConversion(Placement from, Placement to) {
-  if (to.isReplicate())
-    return "an all-gather";
-  if (to.isPartial())
-    return "zeros elsewhere";
-  return from.isCut() ? "an all-to-all" : "a local slice";
-}
-
-static void noteRepairs(InFlightDiagnostic &diag,
-                        const PlacementAnalysis &analysis,
-                        func::FuncOp function, const Finding &finding,
-                        MixedOrigin origin) {
-  size_t numFindings = analysis.getFindings().size();
-  auto holds = [&](Operation *op, Placement placement, bool moves) {
-    return repairHolds(function, finding, numFindings,
-                       {op, finding.axis, placement, moves});
-  };
-  std::string over = axisName(finding.value, finding.axis);
-  bool isClaim = isa<ClaimOp, BoundaryOp>(finding.op);
-  bool helped = false;
-  if (isClaim && !finding.truth.isMixed() &&
-      holds(finding.op, finding.truth, /*moves=*/false)) {
-    diag.attachNote(finding.op->getLoc())
-        << "help: claim " << finding.truth.str() << " over " << over << " here"
-        << (finding.truth.isPartial()
-                ? ", and whatever reduces it later reduces it once"
-                : "");
-    helped = true;
-  }
-  bool reducible =
-      isClaim && finding.truth.isPartial() && !finding.believed.isPartial();
-  if (reducible && holds(finding.op, finding.believed, /*moves=*/true)) {
-    diag.attachNote(finding.op->getLoc())
-        << (helped ? "help: or" : "help:") << " reduce it here ("
-        << (isBackward(finding.op->getLoc()) ? "`grad converts`"
-                                             : "spmd.redistribute")
-        << "): "
-        << (finding.believed.isReplicate() ? "an all-reduce"
-                                           : "a reduce-scatter")
-        << " over " << over;
-    helped = true;
-  }
-  Operation *reducer = origin.reducer;
-  if (reducer && holds(reducer, Placement::partial(), /*moves=*/false)) {
-    diag.attachNote(reducer->getLoc())
-        << "help: leave it partial over " << over << " here"
-        << (isBackward(reducer->getLoc()) ? " (`grad claims`)" : "")
-        << ", so that it is reduced once, with the sum";
-    helped = true;
-  }
-  if (!isClaim && finding.label == "G6" &&
-      holds(finding.op, finding.truth, /*moves=*/false)) {
-    diag.attachNote(finding.op->getLoc()) << "help: remove this reduction";
-    helped = true;
-  }
-  if (!helped && isClaim && canConvert(finding.truth, finding.believed) &&
-      holds(finding.op, finding.believed, /*moves=*/true)) {
-    diag.attachNote(finding.op->getLoc())
-        << "help: convert it here ("
-        << (isBackward(finding.op->getLoc()) ? "`grad converts`"
-                                             : "spmd.redistribute")
-        << "): " << describeConversion(finding.truth, finding.believed)
-        << " over " << over;
-    helped = true;
-  }
-  if (!helped && origin.mix &&
-      holds(origin.mix, Placement::partial(), /*moves=*/true)) {
-    diag.attachNote(origin.mix->getLoc())
-        << "help: convert the replicated term to partial<sum> over " << over
-        << " before it is added here ("
-        << (isBackward(origin.mix->getLoc()) ? "`grad converts` on its use"
-                                             : "spmd.redistribute")
-        << ")";
-    helped = true;
-  }
-  if (!helped) {
-    bool first = &finding == analysis.getFindings().begin();
-    diag.attachNote(finding.op->getLoc())
-        << "help: no change of this one place is enough"
-        << (first ? "" : "; start with the first error");
-  }
-}
-
-//===----------------------------------------------------------------------===//
-// One finding
-//===----------------------------------------------------------------------===//
-
-static void describeFault(InFlightDiagnostic &diag, const Finding &finding) {
-  std::string over = axisName(finding.value, finding.axis);
-  diag << "[" << finding.label << "] ";
-  bool isClaim = isa<ClaimOp, BoundaryOp>(finding.op);
-  if (finding.label == "T1") {
-    diag << describe(finding.op) << " is typed " << finding.believed.str()
-         << " over " << over << ", but is " << finding.truth.str();
-    return;
-  }
-  if (!isClaim) {
-    diag << describe(finding.op) << " over " << over << ": " << finding.reason;
-    return;
-  }
-  diag << subject(finding) << " is claimed " << finding.believed.str()
-       << " over " << over << ", but ";
+/// What is claimed of the operand, and what is true.
+static void describeClaim(InFlightDiagnostic &diag, const Finding &finding) {
+  diag << "claimed " << finding.believed.str() << " over "
+       << axisName(finding.value, finding.axis) << ", but ";
   if (finding.truth.isMixed())
     diag << "one of its terms is replicate and another partial: ";
   else
@@ -363,49 +174,66 @@ static void describeFault(InFlightDiagnostic &diag, const Finding &finding) {
     diag << "it is cut otherwise";
 }
 
-void moe::spmd::emitFinding(const PlacementAnalysis &analysis,
-                            func::FuncOp function, const Finding &finding) {
-  if (finding.label == "R6") {
-    (void)emitMissingRule(finding.op);
-    return;
+/// The faults of one operation, axis by axis.
+static void describeFaults(InFlightDiagnostic &diag,
+                           ArrayRef<Finding> findings) {
+  for (const Finding &finding : findings) {
+    bool isFirst = &finding == findings.begin();
+    std::string over = axisName(finding.value, finding.axis);
+    diag << (isFirst ? "[" : "; [") << finding.label << "] ";
+    if (isa<ClaimOp, BoundaryOp>(finding.op)) {
+      diag << (isFirst ? subject(finding) + " is " : "it is ");
+      describeClaim(diag, finding);
+      continue;
+    }
+    if (isFirst)
+      diag << describe(finding.op) << " ";
+    if (finding.label == "T1")
+      diag << "is typed " << finding.believed.str() << " over " << over
+           << ", but is " << finding.truth.str();
+    else
+      diag << "over " << over << ": " << finding.reason;
   }
-  InFlightDiagnostic diag = emitError(finding.op->getLoc());
-  describeFault(diag, finding);
+}
 
-  MixedOrigin origin;
-  if (finding.label != "T1") {
+static void noteReach(InFlightDiagnostic &diag, func::FuncOp function,
+                      ArrayRef<Finding> findings) {
+  llvm::SmallSetVector<unsigned, 8> reaches;
+  for (const Finding &finding : findings)
+    reaches.insert_range(finding.reaches);
+  if (reaches.empty())
+    return;
+  SmallVector<unsigned> reached = reaches.takeVector();
+  llvm::sort(reached);
+  Diagnostic &note = diag.attachNote(function.getLoc());
+  note << "wrong because of it: ";
+  llvm::interleaveComma(reached, note, [&](unsigned i) {
+    auto name =
+        function.getResultAttrOfType<StringAttr>(i, SPMDDialect::kNameAttr);
+    if (name)
+      note << name.getValue();
+    else
+      note << "result " << i;
+  });
+}
+
+InFlightDiagnostic moe::spmd::emitError(const PlacementAnalysis &analysis,
+                                        func::FuncOp function,
+                                        ArrayRef<Finding> findings) {
+  if (findings.front().label == "R6")
+    return emitMissingRule(findings.front().op);
+  InFlightDiagnostic diag = mlir::emitError(findings.front().op->getLoc());
+  describeFaults(diag, findings);
+  for (const Finding &finding : findings) {
     if (finding.truth.isPartial())
       notePartial(diag, analysis, finding.value, finding.axis);
+    else if (finding.label == "T1")
+      continue;
     else if (finding.truth.isMixed())
-      origin = noteMixed(diag, analysis, finding.value, finding.axis);
+      noteMixed(diag, analysis, finding.value, finding.axis);
     else if (finding.truth.isReplicate())
       noteReplicated(diag, analysis, finding.value, finding.axis);
-  } else if (finding.truth.isPartial()) {
-    notePartial(diag, analysis, finding.value, finding.axis);
   }
-
-  if (!finding.reaches.empty()) {
-    SmallVector<unsigned> reached(finding.reaches.begin(),
-                                  finding.reaches.end());
-    llvm::sort(reached);
-    Diagnostic &note = diag.attachNote(function.getLoc());
-    note << "wrong because of it: ";
-    llvm::interleaveComma(reached, note, [&](unsigned i) {
-      auto name =
-          function.getResultAttrOfType<StringAttr>(i, SPMDDialect::kNameAttr);
-      if (name)
-        note << name.getValue();
-      else
-        note << "result " << i;
-    });
-  }
-  if (finding.label.starts_with("G"))
-    noteRepairs(diag, analysis, function, finding, origin);
-  else if (finding.label == "T1")
-    diag.attachNote(finding.op->getLoc())
-        << "help: write `?` to have the placement inferred, or convert the "
-           "value with spmd.redistribute";
-  else
-    diag.attachNote(finding.op->getLoc())
-        << "help: convert an operand with spmd.redistribute";
+  noteReach(diag, function, findings);
+  return diag;
 }

@@ -43,9 +43,8 @@ bool moe::spmd::touchesPlacedTensors(Operation *op) {
       .wasInterrupted();
 }
 
-PlacementAnalysis::PlacementAnalysis(func::FuncOp function,
-                                     const Repair *repair)
-    : function(function), repair(repair) {
+PlacementAnalysis::PlacementAnalysis(func::FuncOp function)
+    : function(function) {
   for (BlockArgument argument : function.getArguments())
     if (PlacedTensorType type = placedType(argument)) {
       auto &list = derivations[argument];
@@ -65,10 +64,64 @@ bool PlacementAnalysis::isTainted(Operation *op) const {
                       [&](Value v) { return taints.contains(v); });
 }
 
+SmallVector<ArrayRef<Finding>> PlacementAnalysis::getErrors() const {
+  SmallVector<ArrayRef<Finding>> errors;
+  for (const Finding &finding : findings) {
+    bool isSame =
+        !errors.empty() && errors.back().front().op == finding.op &&
+        errors.back().front().label.front() == finding.label.front() &&
+        !finding.label.starts_with("R") && !isa<func::ReturnOp>(finding.op);
+    if (isSame)
+      errors.back() = {errors.back().data(), errors.back().size() + 1};
+    else
+      errors.push_back(finding);
+  }
+  return errors;
+}
+
+/// The sum where a replicated term met a partial one, before `value`; null if
+/// there is none.
+Operation *PlacementAnalysis::getMix(Value value, unsigned axis) const {
+  while (Operation *op = value ? value.getDefiningOp() : nullptr) {
+    const Derivation &derivation = get(value, axis);
+    if (!derivation.placement.isMixed())
+      return nullptr;
+    if (derivation.step == TransferStep::Mixed)
+      return op;
+    value = derivation.from;
+  }
+  return nullptr;
+}
+
+/// A collective that sums what a false claim takes for whole, and what is
+/// partial<sum> in truth.
+bool PlacementAnalysis::isSummedClaim(const Finding &finding) const {
+  auto taint = taints.find(finding.value);
+  if (finding.label != "G6" || taint == taints.end())
+    return false;
+  return llvm::any_of(taint->second, [&](unsigned index) {
+    const Finding &cause = findings[index];
+    return isa<ClaimOp, BoundaryOp>(cause.op) && cause.axis == finding.axis &&
+           cause.truth.isPartial() && cause.believed.isReplicate();
+  });
+}
+
 void PlacementAnalysis::record(Finding finding) {
-  if (isConsequence(finding.label) && isTainted(finding.op))
+  if ((isConsequence(finding.label) && isTainted(finding.op)) ||
+      isSummedClaim(finding))
     return;
   unsigned index = findings.size();
+  Operation *mix =
+      finding.truth.isMixed() ? getMix(finding.value, finding.axis) : nullptr;
+  if (mix) {
+    // Whoever relies on one sum without meaning is told once, but a claim.
+    auto [entry, isNew] = mixes.try_emplace({mix, finding.axis}, index);
+    if (!isNew && !isa<ClaimOp, BoundaryOp>(finding.op)) {
+      for (Value result : finding.op->getResults())
+        taints[result].insert(entry->second);
+      return;
+    }
+  }
   findings.push_back(std::move(finding));
   for (Value result : findings.back().op->getResults())
     taints[result].insert(index);
@@ -116,16 +169,6 @@ void PlacementAnalysis::visitAxis(Operation *op, unsigned axis) {
       cast<PlacementOpInterface>(op).transferPlacements(axis, operands);
 
   bool isClaim = isa<ClaimOp, BoundaryOp>(op);
-  if (isClaim && repair && repair->op == op && repair->axis == axis) {
-    // Converted first, or claimed to be what it is.
-    transfer.results = {repair->moves ? repair->placement : operands[0]};
-    operands[0] = transfer.results[0];
-  } else if (repair && repair->op == op && repair->axis == axis) {
-    transfer.ok = true;
-    transfer.results = {repair->placement};
-    transfer.step = TransferStep::Carried;
-  }
-
   Finding finding;
   finding.op = op;
   finding.axis = axis;
@@ -150,7 +193,7 @@ void PlacementAnalysis::visitAxis(Operation *op, unsigned axis) {
         finding.truth = operands[0];
         finding.believed = truth;
         record(finding);
-      } else if (truth != believed && !repair &&
+      } else if (truth != believed &&
                  !(truth.isMixed() && believed == Placement::partial())) {
         // A sum without meaning is reported where something relies on it.
         finding.value = result;
@@ -160,9 +203,6 @@ void PlacementAnalysis::visitAxis(Operation *op, unsigned axis) {
         record(finding);
         derivation.placement = believed;
       }
-    } else if (repair) {
-      derivation.placement = transfer.results.empty() ? Placement::replicate()
-                                                      : transfer.results[i];
     }
     derivations[result].push_back(derivation);
   }
@@ -177,9 +217,7 @@ void PlacementAnalysis::visitReturn(func::ReturnOp op) {
          llvm::enumerate(type.getMesh().getLeafAxes())) {
       Placement truth = get(value, axis).placement;
       Placement believed = type.getPlacements()[axis];
-      // What the outside requires stands, whatever a repair changes before.
-      bool unmet = repair && truth != believed;
-      if (meshAxis.getSize() == 1 || !(truth.isMixed() || unmet))
+      if (meshAxis.getSize() == 1 || !truth.isMixed())
         continue;
       Finding finding;
       finding.op = op;
@@ -192,8 +230,16 @@ void PlacementAnalysis::visitReturn(func::ReturnOp op) {
       finding.believed = believed;
       finding.reaches.insert(i);
       // Other results may be wrong for reasons of their own.
-      if (!taints.contains(value))
-        findings.push_back(std::move(finding));
+      if (taints.contains(value))
+        continue;
+      if (Operation *mix = getMix(value, axis)) {
+        auto [entry, isNew] = mixes.try_emplace({mix, axis}, findings.size());
+        if (!isNew) {
+          findings[entry->second].reaches.insert(i);
+          continue;
+        }
+      }
+      findings.push_back(std::move(finding));
     }
     if (auto taint = taints.find(value); taint != taints.end())
       for (unsigned index : taint->second)

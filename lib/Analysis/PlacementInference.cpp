@@ -43,8 +43,8 @@ LogicalResult PlacementInference::checkArguments(func::FuncOp function) {
   return success();
 }
 
-FailureOr<SmallVector<Placement>>
-PlacementInference::inferAxis(Operation *op, unsigned axis) {
+FailureOr<SmallVector<Placement>> PlacementInference::inferAxis(Operation *op,
+                                                                unsigned axis) {
   SmallVector<Placement> operands;
   for (Value operand : op->getOperands())
     operands.push_back(
@@ -70,7 +70,8 @@ LogicalResult PlacementInference::inferOperation(Operation *op) {
   if (isa<func::ReturnOp>(op))
     return success();
   if (!isa<PlacementOpInterface>(op))
-    return touchesPlacedTensors(op) ? emitMissingRule(op) : success();
+    return touchesPlacedTensors(op) ? LogicalResult(emitMissingRule(op))
+                                    : success();
 
   SmallVector<SmallVector<Placement>> placements;
   for (Value result : op->getResults())
@@ -125,9 +126,9 @@ LogicalResult PlacementInference::run(func::FuncOp function) {
       return failure();
   if (auto ret =
           dyn_cast<func::ReturnOp>(function.getBody().front().getTerminator()))
-    function.setFunctionType(
-        FunctionType::get(function.getContext(), function.getArgumentTypes(),
-                          ret.getOperandTypes()));
+    function.setFunctionType(FunctionType::get(function.getContext(),
+                                               function.getArgumentTypes(),
+                                               ret.getOperandTypes()));
   return success();
 }
 

@@ -47,12 +47,17 @@
 
 using namespace mlir;
 
-void moe::buildMoECheckPipeline(OpPassManager &pm, bool verify) {
+void moe::buildMoECheckPipeline(OpPassManager &pm,
+                                const MoECheckOptions &options) {
   pm.addNestedPass<func::FuncOp>(spmd::createInferPlacements());
   pm.addPass(createDifferentiate());
   pm.addNestedPass<func::FuncOp>(spmd::createInferPlacements());
-  if (verify)
-    pm.addNestedPass<func::FuncOp>(spmd::createVerifyGradients());
+  if (options.verify) {
+    spmd::VerifyGradientsOptions verify;
+    verify.tryRepairs = options.tryRepairs;
+    verify.counterexample = options.counterexample;
+    pm.addPass(spmd::createVerifyGradients(verify));
+  }
   pm.addNestedPass<func::FuncOp>(spmd::createCheckRequirements());
 }
 
@@ -164,14 +169,29 @@ void moe::buildMoELowerCUDAPipeline(OpPassManager &pm, llvm::StringRef target) {
   buildHostPipeline(pm);
 }
 
+namespace {
+struct CheckPipelineOptions : PassPipelineOptions<CheckPipelineOptions> {
+  Option<bool> tryRepairs{*this, "try-repairs",
+                          llvm::cl::desc("try repairs of what is refused"),
+                          llvm::cl::init(true)};
+  Option<bool> counterexample{
+      *this, "counterexample",
+      llvm::cl::desc("show data on which a false claim is wrong"),
+      llvm::cl::init(false)};
+};
+} // namespace
+
 void moe::registerMoEPassesAndPipelines() {
   registerAutoDiffPasses();
   registerConversionPasses();
   rt::registerRuntimePasses();
   spmd::registerSPMDPasses();
-  PassPipelineRegistration<>(
+  PassPipelineRegistration<CheckPipelineOptions>(
       "moe-check", "infer placements, differentiate, verify every gradient",
-      [](OpPassManager &pm) { buildMoECheckPipeline(pm); });
+      [](OpPassManager &pm, const CheckPipelineOptions &options) {
+        buildMoECheckPipeline(
+            pm, {/*verify=*/true, options.tryRepairs, options.counterexample});
+      });
   PassPipelineRegistration<>("moe-compile-cpu",
                              "from a verified function to the LLVM dialect",
                              [](OpPassManager &pm) {

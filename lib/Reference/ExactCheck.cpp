@@ -27,7 +27,7 @@ public:
 private:
   using Locals = LocalValues<Field>;
 
-  Value<Field> drawArgument(spmd::PlacedTensorType type);
+  Value<Field> drawArgument(mlir::BlockArgument argument);
   mlir::LogicalResult placeArguments();
   mlir::LogicalResult runUnsharded();
   bool means(const Locals &locals, mlir::Value value) const;
@@ -47,15 +47,38 @@ private:
 
 } // namespace
 
-/// Integers are expert numbers: those of a token differ.
-Value<Field> Executor::drawArgument(spmd::PlacedTensorType type) {
-  if (llvm::isa<mlir::IntegerType>(type.getElementType())) {
-    IndexTensor tensor(type.getShape());
-    int64_t last = type.getRank() ? type.getShape().back() : 1;
-    for (int64_t i = 0; i < tensor.size(); ++i)
-      tensor.data[i] = i % last;
-    return tensor;
+/// The rows that an argument counts by expert; -1 if it counts none.
+static int64_t countedRows(mlir::BlockArgument argument) {
+  for (mlir::Operation *user : argument.getUsers()) {
+    auto product = llvm::dyn_cast<GroupedEinsumOp>(user);
+    if (!product || product.getCounts() != argument)
+      continue;
+    auto [lhs, rhs] = product.getEquation().split("->").first.split(',');
+    if (size_t dim = lhs.find('n'); dim != llvm::StringRef::npos)
+      return typeOf(product.getLhs()).getShape()[dim];
+    return typeOf(product.getRhs()).getShape()[rhs.find('n')];
   }
+  return -1;
+}
+
+IndexTensor reference::drawIndices(mlir::BlockArgument argument,
+                                   Random &random) {
+  spmd::PlacedTensorType type = typeOf(argument);
+  IndexTensor tensor(type.getShape());
+  int64_t last = type.getRank() ? type.getShape().back() : 1;
+  int64_t rows = countedRows(argument);
+  for (int64_t i = 0; i < std::max(rows, tensor.size()); ++i)
+    if (rows < 0)
+      tensor.data[i] = i % last;
+    else if (i < rows)
+      ++tensor.data[random() % tensor.size()];
+  return tensor;
+}
+
+Value<Field> Executor::drawArgument(mlir::BlockArgument argument) {
+  spmd::PlacedTensorType type = typeOf(argument);
+  if (llvm::isa<mlir::IntegerType>(type.getElementType()))
+    return drawIndices(argument, random);
   Tensor<Field> tensor(type.getShape());
   for (Field &element : tensor.data)
     element = Numerics<Field>::sample(random);
@@ -64,7 +87,7 @@ Value<Field> Executor::drawArgument(spmd::PlacedTensorType type) {
 
 mlir::LogicalResult Executor::placeArguments() {
   for (mlir::BlockArgument argument : function.getArguments()) {
-    globals.push_back(drawArgument(typeOf(argument)));
+    globals.push_back(drawArgument(argument));
     std::string error;
     auto locals = place(globals.back(), mesh, typeOf(argument).getPlacements(),
                         random, {}, error);
@@ -105,10 +128,10 @@ mlir::LogicalResult Executor::visit(mlir::Operation *op,
   execution.claims += isClaim;
   for (auto [value, locals] : llvm::zip_equal(op->getResults(), results)) {
     bool right = means(locals, value);
-    bool isCollective =
-        llvm::isa<spmd::AllReduceOp, spmd::AllGatherOp, spmd::ReduceScatterOp,
-                  spmd::AllToAllOp>(op);
-    bool trusts = isClaim || isCollective || llvm::isa<spmd::RedistributeOp>(op);
+    bool isCollective = llvm::isa<spmd::AllReduceOp, spmd::AllGatherOp,
+                                  spmd::ReduceScatterOp, spmd::AllToAllOp>(op);
+    bool trusts =
+        isClaim || isCollective || llvm::isa<spmd::RedistributeOp>(op);
     if (trusts && !(isClaim || isCollective ? right : operandsMean)) {
       execution.faults.insert(op);
       std::string error;
@@ -143,8 +166,8 @@ mlir::FailureOr<Execution> Executor::run() {
   return std::move(execution);
 }
 
-mlir::FailureOr<Execution>
-reference::checkExactly(mlir::func::FuncOp function, const RankMesh &mesh,
-                        Random &random) {
+mlir::FailureOr<Execution> reference::checkExactly(mlir::func::FuncOp function,
+                                                   const RankMesh &mesh,
+                                                   Random &random) {
   return Executor(function, mesh, random).run();
 }

@@ -202,7 +202,7 @@ mlir::LogicalResult Sweep::compare(const Case &test) {
       return mlir::success();
     });
     mlir::PassManager pm(&context);
-    buildMoECheckPipeline(pm);
+    buildMoECheckPipeline(pm, {/*verify=*/true, /*tryRepairs=*/false});
     accepted = succeeded(pm.run(**module));
   }
   auto function = (*module)->lookupSymbol<mlir::func::FuncOp>("moe_layer.vjp");

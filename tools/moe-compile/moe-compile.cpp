@@ -147,7 +147,7 @@ int main(int argc, char **argv) {
   if (!reportPath.empty() && mlir::failed(log.attach(context)))
     return 1;
   mlir::PassManager localize(&context);
-  moe::buildMoECheckPipeline(localize, /*verify=*/!noVerify);
+  moe::buildMoECheckPipeline(localize, {.verify = !noVerify});
   // A program with false claims keeps its reductions where they are.
   if (!noVerify)
     moe::buildMoEDeferPipeline(localize, policy);

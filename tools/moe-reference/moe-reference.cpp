@@ -296,7 +296,7 @@ static int runFile(const Options &options) {
     return fail(Rejected, "'" + options.file + "' is no valid program",
                 "see the errors above");
   mlir::PassManager passes(&context);
-  buildMoECheckPipeline(passes, options.verify);
+  buildMoECheckPipeline(passes, {.verify = options.verify});
   if (mlir::failed(passes.run(*module)))
     return fail(Rejected, "'" + options.file + "' was rejected",
                 options.verify

@@ -41,29 +41,18 @@ struct Finding {
   llvm::SetVector<unsigned> reaches;
 };
 
-/// A repair to try: the operation's result on the axis becomes `placement`
-/// instead. With `moves` data is moved to make it so, without, it is what the
-/// operand's local values already are.
-struct Repair {
-  mlir::Operation *op = nullptr;
-  unsigned axis = 0;
-  Placement placement;
-  bool moves = false;
-};
-
 /// Recomputes the truth of every placement in a function from its arguments'
 /// types and the operations' rules. Claims are identities: the truth passes
 /// through them. Where a belief turns out false the analysis records a finding
 /// and goes on with the belief.
-///
-/// With a `repair` it also ignores the types that inference wrote, so that the
-/// repair's consequences replace them.
 class PlacementAnalysis {
 public:
-  explicit PlacementAnalysis(mlir::func::FuncOp function,
-                             const Repair *repair = nullptr);
+  explicit PlacementAnalysis(mlir::func::FuncOp function);
 
   llvm::ArrayRef<Finding> getFindings() const { return findings; }
+  /// The same, in runs that are one error each: a claim that is false on
+  /// several axes is one false claim.
+  llvm::SmallVector<llvm::ArrayRef<Finding>> getErrors() const;
   /// The truth about `value` on leaf axis `axis`; for an operand of a false
   /// claim, what it really is.
   const Derivation &get(mlir::Value value, unsigned axis) const;
@@ -75,16 +64,19 @@ private:
   void visitReturn(mlir::func::ReturnOp op);
   void checkRows(mlir::Operation *op);
   bool isTainted(mlir::Operation *op) const;
+  bool isSummedClaim(const Finding &finding) const;
+  mlir::Operation *getMix(mlir::Value value, unsigned axis) const;
   void record(Finding finding);
 
   mlir::func::FuncOp function;
-  const Repair *repair;
   llvm::DenseMap<mlir::Value, llvm::SmallVector<Derivation, 2>> derivations;
   /// For ragged rows: the expert numbers that say where they are cut.
   llvm::DenseMap<mlir::Value, mlir::Value> cuts;
   /// Findings that a value follows from.
   llvm::DenseMap<mlir::Value, llvm::SetVector<unsigned>> taints;
   llvm::SmallVector<Finding> findings;
+  /// Sums without meaning that a finding is about already, by axis.
+  llvm::DenseMap<std::pair<mlir::Operation *, unsigned>, unsigned> mixes;
 };
 
 /// Whether placed tensors are operands or results of `op` or of an operation in
@@ -97,10 +89,11 @@ mlir::LogicalResult checkSingleBlock(mlir::func::FuncOp function);
 mlir::LogicalResult emitRuleError(mlir::Operation *op, unsigned axis,
                                   const Transfer &transfer);
 /// Reports (R6) that nothing is known of how placements pass through `op`.
-mlir::LogicalResult emitMissingRule(mlir::Operation *op);
-/// Reports one finding with its witness and repairs.
-void emitFinding(const PlacementAnalysis &analysis, mlir::func::FuncOp function,
-                 const Finding &finding);
+mlir::InFlightDiagnostic emitMissingRule(mlir::Operation *op);
+/// Reports the findings of one error with their witnesses.
+mlir::InFlightDiagnostic emitError(const PlacementAnalysis &analysis,
+                                   mlir::func::FuncOp function,
+                                   llvm::ArrayRef<Finding> findings);
 
 } // namespace moe::spmd
 

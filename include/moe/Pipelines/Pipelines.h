@@ -16,10 +16,21 @@ class OpPassManager;
 
 namespace moe {
 
+/// What `--moe-check` does with claims.
+struct MoECheckOptions {
+  /// Refuse false ones.
+  bool verify = true;
+  /// Then try repairs.
+  bool tryRepairs = true;
+  /// And show data on which they are wrong.
+  bool counterexample = false;
+};
+
 /// Infer, differentiate, infer, and with `verify`, verify; then check what the
 /// outside requires. Runs on a module; functions that are joint already are not
 /// differentiated.
-void buildMoECheckPipeline(mlir::OpPassManager &pm, bool verify = true);
+void buildMoECheckPipeline(mlir::OpPassManager &pm,
+                           const MoECheckOptions &options = {});
 
 /// Moves the reductions of verified functions; `policy` is an option of
 /// spmd-defer-reductions.

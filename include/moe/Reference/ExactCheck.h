@@ -1,4 +1,5 @@
-//===- ExactCheck.h - What execution says of a program's beliefs -*- C++ -*-===//
+//===- ExactCheck.h - What execution says of a program's beliefs -*- C++
+//-*-===//
 //
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
@@ -29,6 +30,10 @@ struct Execution {
   /// Only a sum of a replicated and a partial term may.
   std::string unsound;
 };
+
+/// Integers for an argument of the reference: counts that add up to the rows
+/// they count, or expert numbers, of which those of a token differ.
+IndexTensor drawIndices(mlir::BlockArgument argument, Random &random);
 
 /// Runs `function` on random data. Failures are reported where they happen.
 mlir::FailureOr<Execution> checkExactly(mlir::func::FuncOp function,

@@ -43,12 +43,24 @@ Communication moe::spmd::getCommunication(Operation *op) {
   if (!isa<RedistributeOp, AllReduceOp, AllGatherOp, ReduceScatterOp,
            AllToAllOp>(op))
     return total;
-  auto from = cast<PlacedTensorType>(op->getOperand(0).getType());
+  auto type = cast<PlacedTensorType>(op->getOperand(0).getType());
+  MeshAttr mesh = type.getMesh();
+  SmallVector<Placement> from(type.getPlacements());
+  // A sum is sent whatever it is a sum of.
+  auto sum = [&](StringRef axis) {
+    for (unsigned leaf : mesh.getLeavesOf(axis))
+      from[leaf] = Placement::partial();
+  };
+  if (auto reduce = dyn_cast<AllReduceOp>(op))
+    for (auto axis : reduce.getAxes().getAsValueRange<StringAttr>())
+      sum(axis);
+  else if (auto scatter = dyn_cast<ReduceScatterOp>(op))
+    sum(scatter.getAxis());
+  int64_t bytes = getLocalBytes(type);
   auto to = cast<PlacedTensorType>(op->getResult(0).getType());
-  int64_t bytes = getLocalBytes(from);
-  auto axes = from.getMesh().getLeafAxes();
+  auto axes = mesh.getLeafAxes();
   for (auto [axis, before, after] :
-       llvm::zip_equal(axes, from.getPlacements(), to.getPlacements()))
+       llvm::zip_equal(axes, from, to.getPlacements()))
     if (axis.getSize() > 1 && !getCollectiveName(before, after).empty())
       total += {1, getBytesSent(before, after, axis.getSize(), bytes)};
   return total;

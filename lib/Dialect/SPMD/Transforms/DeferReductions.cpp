@@ -314,8 +314,8 @@ void DeferReductionsPass::runOnOperation() {
       Deferral(function, axis).run(chosen);
   // Every requirement is met: types are true, and results are typed as before.
   PlacementAnalysis after(function);
-  for (const Finding &finding : after.getFindings())
-    emitFinding(after, function, finding);
+  for (ArrayRef<Finding> error : after.getErrors())
+    moe::spmd::emitError(after, function, error);
   if (!after.getFindings().empty())
     signalPassFailure();
 }

@@ -5,7 +5,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "mlir/IR/SymbolTable.h"
-#include "moe/Analysis/PlacementAnalysis.h"
+#include "moe/Analysis/Counterexample.h"
+#include "moe/Analysis/Repairs.h"
+#include "moe/AutoDiff/Differentiate.h"
 #include "moe/Dialect/SPMD/Transforms/Passes.h"
 
 namespace moe::spmd {
@@ -15,6 +17,7 @@ namespace moe::spmd {
 
 using namespace mlir;
 using namespace moe::spmd;
+using moe::getJointName;
 
 namespace {
 
@@ -29,29 +32,72 @@ bool isCheckedInJoint(func::FuncOp function) {
   return joint && !joint.isDeclaration();
 }
 
+/// The function that differentiation made this one of; null if it was written
+/// as it is.
+func::FuncOp getForward(func::FuncOp joint) {
+  for (auto function :
+       joint->getParentOfType<ModuleOp>().getOps<func::FuncOp>()) {
+    auto name =
+        function->getAttrOfType<FlatSymbolRefAttr>(SPMDDialect::kVjpAttr);
+    if (name && name.getValue() == joint.getName() &&
+        getJointName(function) == joint.getName() && !function.isDeclaration())
+      return function;
+  }
+  return nullptr;
+}
+
 struct VerifyGradientsPass
     : moe::spmd::impl::VerifyGradientsBase<VerifyGradientsPass> {
+  using VerifyGradientsBase::VerifyGradientsBase;
+
   void runOnOperation() override {
-    func::FuncOp function = getOperation();
     markAllAnalysesPreserved();
-    if (function.isDeclaration() || isCheckedInJoint(function))
-      return;
-    if (failed(checkSingleBlock(function)))
-      return signalPassFailure();
-    for (Operation &op : function.getBody().front())
-      for (Value value : llvm::concat<Value>(op.getOperands(), op.getResults()))
-        if (auto type = dyn_cast<PlacedTensorType>(value.getType()))
-          if (type.hasUnknownPlacement()) {
-            op.emitError("[I2] a placement is not known yet; help: run "
-                         "spmd-infer-placements first");
-            return signalPassFailure();
-          }
-    PlacementAnalysis analysis(function);
-    for (const Finding &finding : analysis.getFindings())
-      emitFinding(analysis, function, finding);
-    if (!analysis.getFindings().empty())
-      signalPassFailure();
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (!function.isDeclaration() && !isCheckedInJoint(function) &&
+          failed(verifyFunction(function)))
+        signalPassFailure();
   }
+
+private:
+  LogicalResult verifyFunction(func::FuncOp function) const;
+  void emitFindings(func::FuncOp function,
+                    const PlacementAnalysis &analysis) const;
 };
+
+LogicalResult VerifyGradientsPass::verifyFunction(func::FuncOp function) const {
+  if (failed(checkSingleBlock(function)))
+    return failure();
+  for (Operation &op : function.getBody().front())
+    for (Value value : llvm::concat<Value>(op.getOperands(), op.getResults()))
+      if (auto type = dyn_cast<PlacedTensorType>(value.getType()))
+        if (type.hasUnknownPlacement())
+          return op.emitError("[I2] a placement is not known yet; help: run "
+                              "spmd-infer-placements first");
+  PlacementAnalysis analysis(function);
+  if (analysis.getFindings().empty())
+    return success();
+  emitFindings(function, analysis);
+  return failure();
+}
+
+void VerifyGradientsPass::emitFindings(
+    func::FuncOp function, const PlacementAnalysis &analysis) const {
+  func::FuncOp written = getForward(function);
+  std::optional<RepairSearch> search;
+  if (tryRepairs && written)
+    search.emplace(written, /*differentiated=*/true, analysis);
+  if (tryRepairs && (!search || !search->isUsable())) {
+    written = function;
+    search.emplace(function, /*differentiated=*/false, analysis);
+  }
+  for (ArrayRef<Finding> error : analysis.getErrors()) {
+    InFlightDiagnostic diag = moe::spmd::emitError(analysis, function, error);
+    if (search && error.front().label != "R6")
+      noteRepairs(diag, written, error, *search);
+    if (counterexample)
+      for (const Finding &finding : error)
+        noteCounterexample(diag, function, analysis, finding);
+  }
+}
 
 } // namespace

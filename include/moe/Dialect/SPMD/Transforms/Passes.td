@@ -37,7 +37,7 @@ def InferPlacements : Pass<"spmd-infer-placements", "::mlir::func::FuncOp"> {
   }];
 }
 
-def VerifyGradients : Pass<"spmd-verify-gradients", "::mlir::func::FuncOp"> {
+def VerifyGradients : Pass<"spmd-verify-gradients", "::mlir::ModuleOp"> {
   let summary = "refuse claims and types that are not true, with the reason";
   let description = [{
     Recomputes the truth of every placement from the operations, a claim being
@@ -54,12 +54,29 @@ def VerifyGradients : Pass<"spmd-verify-gradients", "::mlir::func::FuncOp"> {
     After an error the pass goes on with what is believed, so that one false
     claim is one error, and the error lists the function's results that it
     reaches. Notes are the witness: where the value became Partial or was already
-    reduced, and every step from there to the claim. `help:` names repairs that
-    were tried: with them the claim is true and no other error appears.
+    reduced, and every step from there to the claim.
+
+    `help:` names repairs, cheapest first, with what they add to the collectives
+    of the program and to the bytes that a rank sends. Each was applied to a copy
+    of the program, of the forward function if `moe-differentiate` made the one
+    at fault; the copy was differentiated, inferred, verified and executed in the
+    reference's prime field: the fault is gone, no other appears, arguments and
+    results are placed as before, and the results are those of one device. Sizes
+    are reduced for the execution. Where it is not possible the note says why.
+
+    With `counterexample` each false claim gets the smallest data on two ranks on
+    which it is wrong: what is given, what the ranks hold at the claim, and what
+    they would have to hold. The reference interpreter computed it.
 
     A function that `moe-differentiate` has made a joint function of is checked
     there only. Changes nothing.
   }];
+  let options = [
+    Option<"tryRepairs", "try-repairs", "bool", "true",
+           "try repairs of what is refused">,
+    Option<"counterexample", "counterexample", "bool", "false",
+           "show data on which a false claim is wrong">
+  ];
 }
 
 def DeferReductions : Pass<"spmd-defer-reductions", "::mlir::func::FuncOp"> {

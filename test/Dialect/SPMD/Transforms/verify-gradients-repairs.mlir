@@ -1,0 +1,93 @@
+// RUN: moe-opt %s --moe-check --split-input-file --verify-diagnostics
+
+// What is tried, what it costs, and that it was executed.
+
+// Two labels one after the other: the last one meets the gradient first.
+#mesh = #spmd.mesh<dp=2, tp=4>
+!R = !spmd.tensor<8x4xf32, #mesh>
+!W = !spmd.tensor<12x4xf32, #mesh, tp: shard<0>>
+!H = !spmd.tensor<8x12xf32, #mesh, tp: ?>
+// expected-note @below {{wrong because of it: grad.x}}
+func.func @two_labels(%x: !R {spmd.name = "x"}, %w: !W) -> !H {
+  %0 = spmd.boundary %x grad claims <> at "outer" : !R -> !R
+  // expected-error @below {{[G1] the gradient at 'inner' is claimed replicate over 'tp', but is partial<sum>: a reduction is missing}}
+  // expected-note @below {{help: reduce it here (`grad converts`): an all-reduce over 'tp'; +1 collective, +192 B per rank; tried: gradients equal those of one device}}
+  %1 = spmd.boundary %0 grad claims <> at "inner" : !R -> !R
+  // expected-note @below {{it became partial over 'tp' here}}
+  %2 = moe.einsum "td,fd->tf" %1, %w : (!R, !W) -> !H
+  return %2 : !H
+}
+
+// -----
+
+// Two changes where none alone is enough.
+#mesh = #spmd.mesh<dp=2, tp=4>
+!S = !spmd.tensor<8x4xf32, #mesh, tp: shard<1>>
+!P = !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
+!M = !spmd.tensor<8x4xf32, #mesh, tp: partial<max>>
+!R = !spmd.tensor<8x4xf32, #mesh>
+// expected-note @below {{it is an argument that is partial over 'tp' from outside}}
+// expected-note @below {{wrong because of it: result 0}}
+func.func @two_changes.vjp(%m: !M) -> !R {
+  // expected-error @below {{[G4] this value is claimed partial<sum> over 'tp', but is partial<max>: it is another kind of reduction}}
+  // expected-note @below {{help: claim partial<max> over 'tp' here, and in line 35 claim partial<max> over 'tp' here; no communication more; tried: results equal those of one device}}
+  %0 = spmd.claim %m : !M -> !P
+  %1 = spmd.claim %0 : !P -> !P
+  %2 = spmd.redistribute %1 : !P -> !R
+  return %2 : !R
+}
+
+// -----
+
+// The width of a real layer and 4096 ranks: sizes are reduced before execution.
+#mesh = #spmd.mesh<dp=64, tp=64>
+!X = !spmd.tensor<65536x8192xbf16, #mesh, dp: shard<0>>
+!X_ = !spmd.tensor<65536x8192xbf16, #mesh, dp: ?, tp: ?>
+!W = !spmd.tensor<28672x8192xbf16, #mesh, tp: shard<0>>
+!H = !spmd.tensor<65536x28672xbf16, #mesh, dp: ?, tp: ?>
+// expected-note @below {{wrong because of it: grad.x}}
+func.func @large(%x: !X {spmd.name = "x"}, %w: !W) -> !H {
+  // expected-error @below {{[G1] the gradient at 'x' is claimed replicate over 'tp', but is partial<sum>: a reduction is missing}}
+  // expected-note @below {{help: claim partial<sum> over 'tp' here; +1 collective, +31.5 MiB per rank; tried: gradients equal those of one device}}
+  // expected-note @below {{help: or reduce it here (`grad converts`): an all-reduce over 'tp'; +1 collective, +31.5 MiB per rank; tried: gradients equal those of one device}}
+  %0 = spmd.boundary %x grad claims <dp: shard<0>> at "x" : !X -> !X
+  // expected-note @below {{it became partial over 'tp' here}}
+  %1 = moe.einsum "td,fd->tf" %0, %w : (!X, !W) -> !H
+  return %1 : !H
+}
+
+// -----
+
+// Numbers of experts are not reduced.
+#mesh = #spmd.mesh<tp=2>
+!P = !spmd.tensor<8x16777216xf32, #mesh, tp: partial<sum>>
+!R = !spmd.tensor<8x16777216xf32, #mesh>
+!I = !spmd.tensor<8x2xi32, #mesh>
+!C = !spmd.tensor<8x2xf32, #mesh>
+// expected-note @below {{it is an argument that is partial over 'tp' from outside}}
+// expected-note @below {{wrong because of it: result 0}}
+func.func @too_large.vjp(%p: !P, %experts: !I) -> !C {
+  // expected-error @below {{[G1] this value is claimed replicate over 'tp', but is partial<sum>: a reduction is missing}}
+  // expected-note @below {{help: reduce it here (spmd.redistribute): an all-reduce over 'tp'; +1 collective, +512.0 MiB per rank; not executed: it is too large for the reference}}
+  %0 = spmd.claim %p : !P -> !R
+  %1 = moe.gather %0, %experts : (!R, !I) -> !C
+  return %1 : !C
+}
+
+// -----
+
+// The reference converts no rows that are cut by expert.
+#mesh = #spmd.mesh<tp=2>
+!X = !spmd.tensor<8x4xf32, #mesh, tp: shard<0>>
+!XP = !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
+!I = !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>
+!N = !spmd.tensor<16x4xf32, #mesh, tp: ragged<0>>
+!R = !spmd.tensor<16x4xf32, #mesh>
+// expected-note @below {{wrong because of it: result 0}}
+func.func @ragged.vjp(%x: !X, %experts: !I) -> !R {
+  %0 = moe.dispatch %x, %experts of 4 : (!X, !I) -> !N
+  // expected-error @below {{[G3] this value is claimed replicate over 'tp', but is ragged<0>: it is cut}}
+  // expected-note @below {{help: convert it here (spmd.redistribute): an all-gather over 'tp'; +1 collective, +128 B per rank; not executed: there is no conversion from ragged<0> to replicate}}
+  %1 = spmd.claim %0 : !N -> !R
+  return %1 : !R
+}
