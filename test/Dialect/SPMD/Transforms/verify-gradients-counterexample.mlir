@@ -1,5 +1,8 @@
 // RUN: not moe-opt %s --spmd-verify-gradients=counterexample --split-input-file 2>&1 | FileCheck %s
-// RUN: not moe-opt %s --moe-check="counterexample try-repairs=false" --split-input-file 2>&1 | FileCheck %s
+// RUN: not moe-opt %s --moe-check="counterexample try-repairs=false" --split-input-file 2>&1 | FileCheck %s --implicit-check-not=help:
+// RUN: not moe-opt %s --spmd-verify-gradients=try-repairs=false --split-input-file 2>&1 | FileCheck %s --check-prefix=OFF --implicit-check-not=help: --implicit-check-not="note: counterexample"
+
+// OFF: error: [G1]
 
 // What the reference computed, on 2 ranks of the axis at fault.
 
