@@ -12,8 +12,7 @@ using namespace mlir;
 using namespace moe::spmd;
 
 static int64_t axisSize(Value value, unsigned axis) {
-  auto mesh = cast<PlacedTensorType>(value.getType()).getMesh();
-  return mesh.getLeafAxes()[axis].getSize();
+  return getMeshOf(value).getLeafAxes()[axis].getSize();
 }
 
 /// What an operation is called; one that differentiation made says so, since
@@ -34,14 +33,21 @@ static std::string subject(const Finding &finding) {
   return isBackward(finding.op->getLoc()) ? "this gradient" : "this value";
 }
 
+StringRef moe::spmd::ruleHelp(StringRef label) {
+  return label == "R6"
+             ? "give it PlacementOpInterface, or compute it of operands"
+             : "convert an operand with spmd.redistribute";
+}
+
 LogicalResult moe::spmd::emitRuleError(Operation *op, unsigned axis,
                                        const Transfer &transfer) {
-  Value value = op->getOperand(std::max(transfer.operand, 0));
-  return emitError(op->getLoc())
-         << "[" << transfer.label << "] " << describe(op) << " over "
-         << axisName(value, axis) << ": " << transfer.reason
-         << "; help: convert an operand with "
-            "spmd.redistribute";
+  Operation *culprit = transfer.culprit ? transfer.culprit : op;
+  if (transfer.label == "R6" && transfer.reason.empty())
+    return emitMissingRule(culprit);
+  return emitError(culprit->getLoc())
+         << "[" << transfer.label << "] " << describe(culprit) << " over "
+         << axisName(op->getOperand(0), axis) << ": " << transfer.reason
+         << "; help: " << ruleHelp(transfer.label);
 }
 
 InFlightDiagnostic moe::spmd::emitMissingRule(Operation *op) {
@@ -220,7 +226,7 @@ static void noteReach(InFlightDiagnostic &diag, func::FuncOp function,
 InFlightDiagnostic moe::spmd::emitError(const PlacementAnalysis &analysis,
                                         func::FuncOp function,
                                         ArrayRef<Finding> findings) {
-  if (findings.front().label == "R6")
+  if (findings.front().label == "R6" && findings.front().reason.empty())
     return emitMissingRule(findings.front().op);
   InFlightDiagnostic diag = mlir::emitError(findings.front().op->getLoc());
   describeFaults(diag, findings);

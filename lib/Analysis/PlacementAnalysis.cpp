@@ -13,6 +13,24 @@ static PlacedTensorType placedType(Value value) {
   return dyn_cast<PlacedTensorType>(value.getType());
 }
 
+/// The operand of a `spmd.compute` that an argument of its body stands for; any
+/// other value itself.
+static Value resolve(Value value) {
+  auto argument = dyn_cast<BlockArgument>(value);
+  if (!argument)
+    return value;
+  auto compute = dyn_cast<ComputeOp>(argument.getOwner()->getParentOp());
+  return compute ? compute.getInputs()[argument.getArgNumber()] : value;
+}
+
+MeshAttr moe::spmd::getMeshOf(Value value) {
+  value = resolve(value);
+  if (PlacedTensorType type = placedType(value))
+    return type.getMesh();
+  auto compute = value.getParentRegion()->getParentOfType<ComputeOp>();
+  return placedType(compute.getResult()).getMesh();
+}
+
 /// What follows from a false claim is one error with it. A claim further on,
 /// and a collective that sums, are statements of their own.
 static bool isConsequence(StringRef label) {
@@ -56,12 +74,16 @@ PlacementAnalysis::PlacementAnalysis(func::FuncOp function)
 }
 
 const Derivation &PlacementAnalysis::get(Value value, unsigned axis) const {
-  return derivations.find(value)->second[axis];
+  return derivations.find(resolve(value))->second[axis];
+}
+
+bool PlacementAnalysis::knows(Value value) const {
+  return derivations.contains(resolve(value));
 }
 
 bool PlacementAnalysis::isTainted(Operation *op) const {
   return llvm::any_of(op->getOperands(),
-                      [&](Value v) { return taints.contains(v); });
+                      [&](Value v) { return taints.contains(resolve(v)); });
 }
 
 SmallVector<ArrayRef<Finding>> PlacementAnalysis::getErrors() const {
@@ -256,14 +278,11 @@ void PlacementAnalysis::visit(Operation *op) {
   for (Value result : op->getResults())
     derivations.try_emplace(result);
   // Inherited before anything new is found here.
-  for (Value operand : op->getOperands())
-    if (auto taint = taints.find(operand); taint != taints.end()) {
-      llvm::SetVector<unsigned> inherited = taint->second;
-      for (Value result : op->getResults())
-        taints[result].insert_range(inherited);
-    }
+  inheritTaints(op);
   if (!hasRule)
     return visitForeign(op);
+  if (auto compute = dyn_cast<ComputeOp>(op))
+    return visitCompute(compute);
   auto mesh = placedType(op->getOperand(0)).getMesh();
   for (auto [axis, meshAxis] : llvm::enumerate(mesh.getLeafAxes())) {
     if (meshAxis.getSize() > 1) {
@@ -275,6 +294,89 @@ void PlacementAnalysis::visit(Operation *op) {
       derivations[result].push_back({placedType(result).getPlacements()[axis],
                                      TransferStep::Replicated,
                                      {}});
+  }
+  checkRows(op);
+}
+
+void PlacementAnalysis::inheritTaints(Operation *op) {
+  for (Value operand : op->getOperands())
+    if (auto taint = taints.find(resolve(operand)); taint != taints.end()) {
+      llvm::SetVector<unsigned> inherited = taint->second;
+      for (Value result : op->getResults())
+        taints[result].insert_range(inherited);
+    }
+}
+
+void PlacementAnalysis::visitBodyAxis(Operation *op, unsigned axis) {
+  Transfer transfer = transferThroughBody(
+      op, axis, [&](Value value) { return get(value, axis).placement; });
+  Value decided;
+  if (transfer.operand >= 0)
+    decided = resolve(op->getOperand(transfer.operand));
+  if (!transfer.ok) {
+    Finding finding;
+    finding.op = transfer.culprit ? transfer.culprit : op;
+    finding.axis = axis;
+    finding.value = decided ? decided : op->getResult(0);
+    finding.label = transfer.label;
+    finding.reason = transfer.reason;
+    if (decided)
+      finding.truth = get(decided, axis).placement;
+    if (!isTainted(op)) {
+      for (Value result : op->getResults())
+        taints[result].insert(findings.size());
+      findings.push_back(std::move(finding));
+    }
+  }
+  for (unsigned i = 0; i < op->getNumResults(); ++i)
+    derivations[op->getResult(i)].push_back(
+        {transfer.ok ? transfer.results[i] : Placement::replicate(),
+         transfer.step, decided});
+}
+
+/// Values of the body are believed to be what they are: only the result has a
+/// type.
+void PlacementAnalysis::visitCompute(ComputeOp op) {
+  auto axes = getMeshOf(op.getResult()).getLeafAxes();
+  for (Operation &inner : op.getBody().front().without_terminator()) {
+    for (Value result : inner.getResults())
+      derivations.try_emplace(result);
+    inheritTaints(&inner);
+    for (auto [axis, meshAxis] : llvm::enumerate(axes)) {
+      if (meshAxis.getSize() > 1) {
+        visitBodyAxis(&inner, axis);
+        continue;
+      }
+      for (Value result : inner.getResults())
+        derivations[result].push_back(
+            {Placement::replicate(), TransferStep::Replicated, {}});
+    }
+  }
+  Value yielded = resolve(op.getYielded());
+  if (auto taint = taints.find(yielded); taint != taints.end()) {
+    llvm::SetVector<unsigned> inherited = taint->second;
+    taints[op.getResult()].insert_range(inherited);
+  }
+  for (auto [axis, meshAxis] : llvm::enumerate(axes)) {
+    Placement truth = get(yielded, axis).placement;
+    Placement believed = placedType(op.getResult()).getPlacements()[axis];
+    TransferStep step =
+        truth.isReplicate() ? TransferStep::Replicated : TransferStep::Carried;
+    if (meshAxis.getSize() == 1)
+      truth = believed;
+    bool excused = truth.isMixed() && believed == Placement::partial();
+    if (truth != believed && !excused) {
+      Finding finding;
+      finding.op = op;
+      finding.axis = axis;
+      finding.value = op.getResult();
+      finding.label = "T1";
+      finding.truth = truth;
+      finding.believed = believed;
+      record(std::move(finding));
+      truth = believed;
+    }
+    derivations[op.getResult()].push_back({truth, step, yielded});
   }
   checkRows(op);
 }

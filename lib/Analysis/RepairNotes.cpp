@@ -157,7 +157,7 @@ void moe::spmd::noteRepairs(InFlightDiagnostic &diag, func::FuncOp written,
   if (finding.label == "T1")
     note << "help: " << kWriteUnknown;
   else if (finding.label.starts_with("R"))
-    note << "help: convert an operand with spmd.redistribute";
+    note << "help: " << ruleHelp(finding.label);
   else if (search.isUsable())
     note << "help: no repair found, of " << search.getNumTried() << " tried";
   else

@@ -12,7 +12,7 @@ using namespace mlir;
 using namespace moe::spmd;
 
 std::string moe::spmd::axisName(Value value, unsigned axis) {
-  auto mesh = cast<PlacedTensorType>(value.getType()).getMesh();
+  MeshAttr mesh = getMeshOf(value);
   return "'" + mesh.getLeafAxes()[axis].getName().str() + "'";
 }
 
@@ -49,7 +49,7 @@ Operation *moe::spmd::findReduction(const PlacementAnalysis &analysis,
       return op;
     }
     for (Value operand : op->getOperands())
-      if (isa<PlacedTensorType>(operand.getType()) &&
+      if (analysis.knows(operand) &&
           analysis.get(operand, axis).placement.isReplicate() &&
           next.try_emplace(operand, current).second)
         queue.push_back(operand);

@@ -14,6 +14,9 @@ namespace moe::spmd {
 /// The name of a leaf axis of the mesh of `value`, quoted.
 std::string axisName(mlir::Value value, unsigned axis);
 
+/// What to do about a rule that is broken.
+llvm::StringRef ruleHelp(llvm::StringRef label);
+
 /// The operation where `value` became Partial, and in `path` those that carried
 /// it on, latest first. Null for an argument; `value` is where the path begins.
 mlir::Operation *

@@ -231,12 +231,14 @@ LogicalResult Differentiator::emitOperandCotangents(Operation *op) {
   if (!wanted)
     return success();
   auto differentiable = dyn_cast<DifferentiableOpInterface>(op);
-  if (!differentiable)
+  if (!differentiable || !differentiable.hasDerivative())
     return op->emitError("[A1] '")
            << op->getName()
            << "' has no derivative, and a gradient has to pass through it; "
-              "help: give it DifferentiableOpInterface, or mark the arguments "
-              "before it spmd.no_grad";
+              "help: "
+           << (differentiable ? "declare how its gradients lie (`grad`)"
+                              : "give it DifferentiableOpInterface")
+           << ", or mark the arguments before it spmd.no_grad";
   SmallVector<Value> operandCotangents;
   differentiable.buildVjp(builder, resultCotangents, operandCotangents);
   if (!labelled)

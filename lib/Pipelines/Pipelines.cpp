@@ -43,6 +43,7 @@
 #include "moe/Dialect/MoE/IR/MoE.h"
 #include "moe/Dialect/Runtime/IR/Runtime.h"
 #include "moe/Dialect/Runtime/Transforms/Passes.h"
+#include "moe/Dialect/SPMD/ExternalModels/PlacementModels.h"
 #include "moe/Dialect/SPMD/Transforms/Passes.h"
 
 using namespace mlir;
@@ -88,6 +89,7 @@ void moe::registerCompilerDialects(DialectRegistry &registry) {
       registry);
   cf::registerBufferDeallocationOpInterfaceExternalModels(registry);
   linalg::registerBufferizableOpInterfaceExternalModels(registry);
+  spmd::registerPlacementModels(registry);
   rt::registerBufferizableOpInterfaceModels(registry);
   scf::registerBufferDeallocationOpInterfaceExternalModels(registry);
   scf::registerBufferizableOpInterfaceExternalModels(registry);

@@ -284,14 +284,13 @@ TEST_F(RecordedKinds, Mul) {
       "R,P,Pa,Pm,Pn,S0", /*complete=*/true, /*onlyKinds=*/true);
 }
 
-// A positive factor preserves a max, a negative one makes it a min. Ours knows
-// no signs and refuses both.
+// A positive factor preserves a max, a negative one makes it a min.
 TEST_F(RecordedKinds, Scale) {
   compare(
       {"scale", "scale +3", "%x: 4x2", "moe.scale %x by 3.0", "(4x2) -> 4x2"},
-      "R,P,Pa,Pm,Pn,S0", /*complete=*/false, /*onlyKinds=*/true);
+      "R,P,Pa,Pm,Pn,S0", /*complete=*/true, /*onlyKinds=*/true);
   compare({"neg", "neg", "%x: 4x2", "moe.scale %x by -1.0", "(4x2) -> 4x2"},
-          "R,P,Pa,Pm,Pn,S0", /*complete=*/false, /*onlyKinds=*/true);
+          "R,P,Pa,Pm,Pn,S0", /*complete=*/true, /*onlyKinds=*/true);
 }
 
 TEST_F(RecordedKinds, Sum) {
@@ -326,8 +325,8 @@ TEST_F(RecordedKinds, SubtractedMax) {
   PlacementOpInterface op = parse(
       {"sub", "", "%x: 4x2, %y: 4x2", "moe.sub %x, %y", "(4x2, 4x2) -> 4x2"});
   ASSERT_TRUE(op);
-  EXPECT_EQ(apply(op, "R,Pm", 0), "none");
-  EXPECT_EQ(apply(op, "R,Pn", 0), "none");
+  EXPECT_EQ(apply(op, "R,Pm", 0), "Pn");
+  EXPECT_EQ(apply(op, "R,Pn", 0), "Pm");
   EXPECT_EQ(apply(op, "Pm,R", 0), "Pm");
   EXPECT_EQ(apply(op, "Pn,R", 0), "Pn");
   EXPECT_EQ(apply(op, "R,Pa", 0), "Pa");

@@ -54,13 +54,19 @@ public:
   /// several axes is one false claim.
   llvm::SmallVector<llvm::ArrayRef<Finding>> getErrors() const;
   /// The truth about `value` on leaf axis `axis`; for an operand of a false
-  /// claim, what it really is.
+  /// claim, what it really is. An argument of a `spmd.compute`'s body is the
+  /// operand that it stands for.
   const Derivation &get(mlir::Value value, unsigned axis) const;
+  /// Whether `get` knows `value`.
+  bool knows(mlir::Value value) const;
 
 private:
   void visit(mlir::Operation *op);
   void visitForeign(mlir::Operation *op);
+  void visitCompute(ComputeOp op);
+  void visitBodyAxis(mlir::Operation *op, unsigned axis);
   void visitAxis(mlir::Operation *op, unsigned axis);
+  void inheritTaints(mlir::Operation *op);
   void visitReturn(mlir::func::ReturnOp op);
   void checkRows(mlir::Operation *op);
   bool isTainted(mlir::Operation *op) const;
@@ -79,6 +85,9 @@ private:
   llvm::DenseMap<std::pair<mlir::Operation *, unsigned>, unsigned> mixes;
 };
 
+/// The mesh that a placed tensor, or a value in the body of a `spmd.compute`,
+/// lies on.
+MeshAttr getMeshOf(mlir::Value value);
 /// Whether placed tensors are operands or results of `op` or of an operation in
 /// its regions.
 bool touchesPlacedTensors(mlir::Operation *op);

@@ -28,6 +28,10 @@ def DifferentiableOpInterface : OpInterface<"DifferentiableOpInterface"> {
     }], "void", "buildVjp",
     (ins "::mlir::OpBuilder &":$builder, "::mlir::ValueRange":$cotangents,
          "::llvm::SmallVectorImpl<::mlir::Value> &":$operandCotangents)>,
+    InterfaceMethod<[{
+      Whether this very operation can be differentiated; one that cannot is an
+      error where a gradient has to pass (A1).
+    }], "bool", "hasDerivative", (ins), [{}], [{ return true; }]>,
   ];
 }
 

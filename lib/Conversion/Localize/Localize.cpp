@@ -445,7 +445,22 @@ void LocalizePass::runOnOperation() {
   }
 }
 
+/// Reports the first operation that there is no local program for.
+static LogicalResult checkCompiled(func::FuncOp function) {
+  WalkResult walk = function.walk([](Operation *op) -> WalkResult {
+    if (!isa<ComputeOp, OpaqueOp>(op))
+      return WalkResult::advance();
+    return op->emitError("'")
+           << op->getName()
+           << "' is checked, but not compiled; help: write it with operations "
+              "of moe, or run it with moe-run --backend reference";
+  });
+  return failure(walk.wasInterrupted());
+}
+
 LogicalResult LocalizePass::localize(func::FuncOp function) {
+  if (failed(checkCompiled(function)))
+    return failure();
   function->setAttr("moert.values", describeValues(function));
   LocalTypeConverter converter;
   // Arguments arrive as buffers; the program works on values.

@@ -54,6 +54,9 @@ static PlacementRule contractionRule(StringRef text, bool grouped) {
     rule.linearIn.push_back(true);
   }
   rule.results.push_back(termFactors(rule, factors, equation->result, grouped));
+  // One operand whose letters are all in the result: a transposition.
+  rule.movesData = rule.operands.size() == 1 &&
+                   rule.operands.front().size() == rule.results.front().size();
   if (grouped)
     rule.maskedFactor = factors.lookup('e');
   return rule;
@@ -109,10 +112,16 @@ PlacementRule DivOp::getPlacementRule() {
   return elementwiseRule(*this, Linearity::Multilinear, {true, false});
 }
 PlacementRule ScaleOp::getPlacementRule() {
-  return elementwiseRule(*this, Linearity::Multilinear, {true});
+  PlacementRule rule = elementwiseRule(*this, Linearity::Multilinear, {true});
+  const APFloat factor = getFactor();
+  if (!factor.isZero() && !factor.isNaN())
+    rule.monotone = factor.isNegative() ? -1 : 1;
+  return rule;
 }
 PlacementRule SigmoidOp::getPlacementRule() {
-  return elementwiseRule(*this, Linearity::None);
+  PlacementRule rule = elementwiseRule(*this, Linearity::None);
+  rule.monotone = 1;
+  return rule;
 }
 PlacementRule SigmoidVjpOp::getPlacementRule() {
   return elementwiseRule(*this, Linearity::Multilinear, {false, true});

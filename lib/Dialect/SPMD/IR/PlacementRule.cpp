@@ -117,6 +117,13 @@ static Transfer transferCut(const PlacementRule &rule,
   return transfer;
 }
 
+/// What a max is of negated elements.
+static Placement reverseOrder(Placement placement) {
+  return Placement::partial(placement.reduction == ReductionKind::Max
+                                ? ReductionKind::Min
+                                : ReductionKind::Max);
+}
+
 static Transfer carried(const PlacementRule &rule, Placement placement,
                         unsigned operand, TransferStep step) {
   Transfer transfer;
@@ -155,14 +162,18 @@ static Transfer transferTerms(const PlacementRule &rule,
                                  first);
       if (rule.subtractedFrom >= 0 &&
           first >= static_cast<unsigned>(rule.subtractedFrom))
-        return Transfer::failure("R1",
-                                 operandName(first) + " is " + placement.str() +
-                                     ", and the operation subtracts it",
-                                 first);
+        placement = reverseOrder(placement);
     }
     return carried(rule, placement, first, TransferStep::Carried);
   }
 
+  bool isExtreme =
+      placement.isPartial() && (placement.reduction == ReductionKind::Max ||
+                                placement.reduction == ReductionKind::Min);
+  if (isExtreme && rule.monotone)
+    return carried(rule,
+                   rule.monotone > 0 ? placement : reverseOrder(placement),
+                   first, TransferStep::Carried);
   for (unsigned i = 0; i < operands.size(); ++i) {
     if (operands[i].isReplicate())
       continue;
@@ -180,9 +191,7 @@ static Transfer transferTerms(const PlacementRule &rule,
                                    ", and the operation is not linear in it",
                                i);
   }
-  if (placement.isPartial() && !rule.movesData &&
-      (placement.reduction == ReductionKind::Max ||
-       placement.reduction == ReductionKind::Min))
+  if (isExtreme && !rule.movesData)
     return Transfer::failure("R1",
                              operandName(first) + " is " + placement.str() +
                                  ", which only data movement preserves",

@@ -198,6 +198,27 @@ static void printPlacements(OpAsmPrinter &printer, Operation *,
   placements.print(printer);
 }
 
+static ParseResult parsePlacementsList(OpAsmParser &parser, ArrayAttr &list) {
+  SmallVector<Attribute> elements;
+  auto parseElement = [&]() -> ParseResult {
+    elements.push_back(PlacementsAttr::parse(parser, {}));
+    return success(elements.back() != nullptr);
+  };
+  if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Square,
+                                     parseElement))
+    return failure();
+  list = parser.getBuilder().getArrayAttr(elements);
+  return success();
+}
+
+static void printPlacementsList(OpAsmPrinter &printer, Operation *,
+                                ArrayAttr list) {
+  printer << '[';
+  llvm::interleaveComma(list.getAsRange<PlacementsAttr>(), printer,
+                        [&](PlacementsAttr entry) { entry.print(printer); });
+  printer << ']';
+}
+
 LogicalResult BoundaryOp::verify() {
   if (failed(verifySameTensor(*this)))
     return failure();

@@ -18,6 +18,10 @@
 #include "llvm/ADT/SmallVector.h"
 #include <string>
 
+namespace mlir {
+class Operation;
+} // namespace mlir
+
 namespace moe::spmd {
 
 /// What becomes of a factor that is cut over a mesh axis.
@@ -64,14 +68,18 @@ struct PlacementRule {
   Linearity linearity = Linearity::None;
   /// With Multilinear: whether the result is linear in operand i.
   llvm::SmallVector<bool> linearIn;
-  /// With Additive: operands from here on are subtracted, which makes a max of
-  /// terms a min. -1 if none is.
+  /// With Additive: operands from here on are subtracted, which makes a max a
+  /// min. -1 if none is.
   int subtractedFrom = -1;
   /// The result is a constant of the operand's shape (fill_like): a Partial
   /// operand gives a replicated result.
   bool ignoresValues = false;
   /// Only moves or copies elements, so that any kind of Partial passes.
   bool movesData = false;
+  /// With one operand: 1 if a larger element never gives a smaller one, so that
+  /// max and min pass; -1 if it never gives a larger one, which makes a max a
+  /// min. 0 if neither is known.
+  int monotone = 0;
   /// Factor of the experts where operands that are cut along it may meet rows
   /// that are not: a rank gives zeros for rows of experts it does not hold, so
   /// the result is partial<sum>. -1 if the operation has none.
@@ -118,6 +126,9 @@ struct Transfer {
   /// and what is wrong, in terms of operand numbers.
   llvm::StringRef label;
   std::string reason;
+  /// If not ok: the operation of the body that broke it; null if it is the one
+  /// that was asked.
+  mlir::Operation *culprit = nullptr;
 
   static Transfer failure(llvm::StringRef label, std::string reason,
                           int operand = -1);

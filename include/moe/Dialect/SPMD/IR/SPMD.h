@@ -15,6 +15,7 @@
 #include "mlir/IR/Dialect.h"
 #include "mlir/IR/OpDefinition.h"
 #include "mlir/IR/OpImplementation.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "moe/AutoDiff/AutoDiffInterfaces.h"
 #include "moe/Dialect/SPMD/IR/Placement.h"
@@ -32,5 +33,16 @@
 
 #define GET_OP_CLASSES
 #include "moe/Dialect/SPMD/IR/SPMDOps.h.inc"
+
+namespace moe::spmd {
+
+/// The placements of the results of `op`, which stands in the body of a
+/// `spmd.compute`, on leaf axis `axis` of its mesh; `placementOf` knows those
+/// of the tensors before.
+Transfer
+transferThroughBody(mlir::Operation *op, unsigned axis,
+                    llvm::function_ref<Placement(mlir::Value)> placementOf);
+
+} // namespace moe::spmd
 
 #endif // MOE_DIALECT_SPMD_IR_SPMD_H

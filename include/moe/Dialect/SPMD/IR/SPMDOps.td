@@ -10,6 +10,7 @@
 include "moe/Dialect/SPMD/IR/SPMDTypes.td"
 include "moe/Dialect/SPMD/IR/SPMDInterfaces.td"
 include "moe/AutoDiff/AutoDiffInterfaces.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
 class SPMD_Op<string mnemonic, list<Trait> traits = []>
@@ -299,6 +300,120 @@ def SPMD_AllToAllOp : SPMD_CollectiveOp<"all_to_all"> {
     $input `over` $axis `from` $from `to` $to attr-dict `:` qualified(type($input)) `->`
     qualified(type($result))
   }];
+}
+
+//===----------------------------------------------------------------------===//
+// Other code
+//===----------------------------------------------------------------------===//
+
+def SPMD_PlacementsArrayAttr
+    : TypedArrayAttrBase<SPMD_PlacementsAttr, "list of placements by axis name">;
+
+def SPMD_ComputeOp : SPMD_Op<"compute",
+    [IsolatedFromAbove, SingleBlockImplicitTerminator<"YieldOp">]> {
+  let summary = "operations of upstream dialects, on global tensors";
+  let description = [{
+    Upstream operations don't take placed tensors. They stand in the body, which
+    sees each operand as a builtin tensor of the *global* shape and yields the
+    global result. Each rank executes the body on its local values.
+
+    The placement of the result follows from those of the operands through the
+    body, one operation after the other, by the same interface as everywhere:
+    `arith` and `math` on tensors, `linalg` named and generic, `tensor` slices,
+    pads, casts, reshapes and concatenation
+    ([Rules.md](../Rules.md)). An operation that has no rule is an error (R6). A
+    tensor of one constant (`arith.constant dense<0.0>`, `linalg.fill`,
+    `tensor.empty`) fits whatever cut it meets, and zeros fit a sum.
+
+    Constraints:
+    - (U1) the body has one argument per operand, of its shape and element type;
+    - (U2) it yields one tensor of the shape and element type of the result;
+    - (U3) all operands and the result lie on one mesh, and there is an operand.
+
+    Example:
+    ```mlir
+    %1 = spmd.compute %x, %bias : (!spmd.tensor<4x8xf32, #mesh, tp: shard<1>>,
+                                   !spmd.tensor<4x8xf32, #mesh, tp: shard<1>>)
+        -> !spmd.tensor<4x8xf32, #mesh, tp: shard<1>> {
+    ^bb0(%a: tensor<4x8xf32>, %b: tensor<4x8xf32>):
+      %0 = arith.addf %a, %b : tensor<4x8xf32>
+      spmd.yield %0 : tensor<4x8xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Variadic<SPMD_AnyTensor>:$inputs);
+  let results = (outs SPMD_AnyTensor:$result);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    $inputs attr-dict `:` functional-type(operands, results) $body
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The value of the body that becomes the result.
+    ::mlir::Value getYielded();
+  }];
+}
+
+def SPMD_YieldOp : Op<SPMD_Dialect, "yield",
+    [Pure, Terminator, ReturnLike, HasParent<"ComputeOp">]> {
+  let summary = "the result of a `spmd.compute`";
+  let description = [{
+    Example:
+    ```mlir
+    spmd.yield %0 : tensor<4x8xf32>
+    ```
+  }];
+  let arguments = (ins Variadic<AnyType>:$values);
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
+  let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
+}
+
+def SPMD_OpaqueOp : SPMD_Op<"opaque",
+    [DeclareOpInterfaceMethods<DifferentiableOpInterface,
+                               ["hasDerivative"]>]> {
+  let summary = "code that the compiler does not see, with declared placements";
+  let description = [{
+    Stands for a call of a kernel or of a custom autograd function. `needs` says
+    how each operand has to lie; an operand that lies otherwise is refused (R7).
+    How the result lies is what its type says, and how the gradient of each
+    operand comes out of the backward code what `grad` says; nothing can check
+    either, so `spmd-report-trusted` lists both. `dy` says how the backward code
+    needs the cotangent; left out, as a conversion of the result hands it back for
+    nothing: partial for replicate, replicate for partial, a cut as it is.
+
+    Its derivative is the opaque operation called `NAME.vjp`, one for each operand
+    that has a gradient, on the operands and the cotangent; `operand` is the
+    number of that operand.
+
+    Constraints:
+    - (O1) one entry of `needs`, and of `grad` if given, per operand; the axes
+      named exist in the mesh and the placements make types (T2), (T3);
+    - (O2) the result's placement is given, not `?`;
+    - (U3) all operands and the result lie on one mesh, and there is an operand.
+
+    Without `grad` a gradient cannot pass through it (A1).
+
+    Example:
+    ```mlir
+    %y = spmd.opaque "flash_mlp" %x, %w needs [<>, <tp: shard<0>>]
+        grad [<tp: partial<sum>>, <tp: shard<0>>]
+        : (!spmd.tensor<32x64xf32, #mesh>,
+           !spmd.tensor<96x64xf32, #mesh, tp: shard<0>>)
+        -> !spmd.tensor<32x64xf32, #mesh, tp: partial<sum>>
+    ```
+  }];
+  let arguments = (ins StrAttr:$callee, Variadic<SPMD_AnyTensor>:$inputs,
+                       SPMD_PlacementsArrayAttr:$needs,
+                       OptionalAttr<SPMD_PlacementsArrayAttr>:$grad,
+                       OptionalAttr<SPMD_PlacementsAttr>:$dy,
+                       OptionalAttr<I64Attr>:$of_operand);
+  let results = (outs SPMD_AnyTensor:$result);
+  let assemblyFormat = [{
+    $callee $inputs `needs` custom<PlacementsList>($needs)
+    (`grad` custom<PlacementsList>($grad)^)? (`dy` custom<Placements>($dy)^)?
+    (`operand` $of_operand^)? attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
 }
 
 #endif // MOE_DIALECT_SPMD_IR_SPMDOPS_TD

@@ -30,7 +30,7 @@ def InferPlacements : Pass<"spmd-infer-placements", "::mlir::func::FuncOp"> {
     Output: the result is `tp: partial<sum>`, for each rank sums over its part of
     `d` only.
 
-    Where a rule forbids what the operands are (labels R1 to R6 and I1 in
+    Where a rule forbids what the operands are (labels R1 to R7 and I1 in
     docs/Diagnostics.md) the error says so, unless the operands follow from a
     claim that contradicts them: the claim is the fault then, and the verifier
     reports it.
@@ -49,7 +49,7 @@ def VerifyGradients : Pass<"spmd-verify-gradients", "::mlir::ModuleOp"> {
       partial one (G5), which has no meaning under any placement;
     - a collective that sums what is not partial (G6);
     - an operation typed otherwise than its rule gives (T1), or for which the
-      rule allows nothing (R1 to R6).
+      rule allows nothing (R1 to R7).
 
     After an error the pass goes on with what is believed, so that one false
     claim is one error, and the error lists the function's results that it
@@ -141,6 +141,27 @@ def CheckRequirements
     Refused:
     ```mlir
     func.func @f.vjp(%w: !R {spmd.name = "w"}, ...) -> (!P {spmd.name = "grad.w"})
+    ```
+  }];
+}
+
+def ReportTrusted : Pass<"spmd-report-trusted", "::mlir::func::FuncOp"> {
+  let summary = "list what nothing checks";
+  let description = [{
+    What a verified program still rests on, a remark each:
+
+    - how each argument lies, which is up to whoever calls the function;
+    - how an argument's gradient is left, if `spmd.grad_placement` says so: what
+      reduces it outside is not seen;
+    - for each `spmd.opaque` how its result lies, and, in a function that is not
+      differentiated yet, how the gradients of its operands do.
+
+    A last remark counts them. Where the function has a joint one
+    (`moe-differentiate`), that is reported on instead. Changes nothing.
+
+    Output:
+    ```
+    layer.mlir:9:8: remark: trusted: the result of 'flash_mlp' is partial<sum> over 'tp'
     ```
   }];
 }
