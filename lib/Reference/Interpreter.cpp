@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe/Reference/Interpreter.h"
+#include "Bodies.h"
 #include "moe/Dialect/MoE/IR/MoE.h"
 #include "moe/Reference/Kernels.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -149,7 +150,7 @@ auto Interpreter<T>::evaluate(mlir::Operation *op, std::string &error)
               "' has no value in the reference";
       return failure();
     }
-  if (dialect == "spmd")
+  if (dialect == "spmd" && !llvm::isa<spmd::ComputeOp>(op))
     return evaluatePlacing(op, error);
   if (llvm::isa<DispatchOp, CombineOp, PermuteOp, UnpermuteOp>(op))
     return evaluateRows(op, error);
@@ -411,6 +412,12 @@ FailureOr<Value<T>> Interpreter<T>::evaluateOnRank(mlir::Operation *op,
   };
 
   return llvm::TypeSwitch<mlir::Operation *, Result>(op)
+      .Case([&](spmd::ComputeOp op) {
+        SmallVector<const Value<T> *> arguments;
+        for (mlir::Value input : op.getInputs())
+          arguments.push_back(&values.at(input)[rank]);
+        return evaluateBody<T>(op, arguments, error);
+      })
       .Case([&](EinsumOp op) {
         mlir::ValueRange inputs = op.getInputs();
         return wrap(einsum(op.getEquation(), floats(inputs[0]),

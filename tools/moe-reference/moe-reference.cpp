@@ -285,7 +285,9 @@ static int runFile(const Options &options) {
   reportStackOverflow("moe-run", options.file);
   llvm::SourceMgr sources;
   sources.AddNewSourceBuffer(std::move(buffer), llvm::SMLoc());
-  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  mlir::DialectRegistry registry;
+  registerCompilerDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
   // Errors quote the line; the joint function beside it would be pages.
   context.printOpOnDiagnostic(false);
   context.loadDialect<mlir::func::FuncDialect, spmd::SPMDDialect, MoEDialect>();
