@@ -181,16 +181,20 @@ LogicalResult EditableProgram::apply(const Edit &edit) {
   llvm_unreachable("every kind of edit is above");
 }
 
-void EditableProgram::forgetInferred(const PlacementAnalysis &checked) {
-  // A joint function begins with the operations of its forward function.
-  DenseSet<std::pair<unsigned, unsigned>> faulty;
+EditableProgram::AxisSet
+EditableProgram::getFaults(const PlacementAnalysis &checked) {
+  AxisSet faults;
   DenseMap<Operation *, unsigned> numbers;
   for (const Finding &finding : checked.getFindings()) {
     if (numbers.empty())
       for (auto [i, op] : llvm::enumerate(*finding.op->getBlock()))
         numbers[&op] = i;
-    faulty.insert({numbers.lookup(finding.op), finding.axis});
+    faults.insert({numbers.lookup(finding.op), finding.axis});
   }
+  return faults;
+}
+
+void EditableProgram::forgetInferred(const AxisSet &except) {
   for (auto [number, op] : llvm::enumerate(operations)) {
     if (!op || !isa<PlacementOpInterface>(op) ||
         isa<ClaimOp, BoundaryOp, RedistributeOp>(op))
@@ -209,7 +213,7 @@ void EditableProgram::forgetInferred(const PlacementAnalysis &checked) {
                                              ? placements[axis]
                                              : input.getPlacements()[axis]})
                     .step != TransferStep::Carried;
-        if (!states && !faulty.contains({number, axis}))
+        if (!states && !except.contains({number, axis}))
           placements[axis] = Placement::unknown();
       }
       result.setType(type.withPlacements(placements));

@@ -129,8 +129,12 @@ bool PlacementAnalysis::isSummedClaim(const Finding &finding) const {
 }
 
 void PlacementAnalysis::record(Finding finding) {
-  if ((isConsequence(finding.label) && isTainted(finding.op)) ||
-      isSummedClaim(finding))
+  if (isConsequence(finding.label) && isTainted(finding.op)) {
+    consequences.push_back({finding.op, finding.axis});
+    return;
+  }
+  // Right, once the claim says what is true.
+  if (isSummedClaim(finding))
     return;
   unsigned index = findings.size();
   Operation *mix =
@@ -139,6 +143,7 @@ void PlacementAnalysis::record(Finding finding) {
     // Whoever relies on one sum without meaning is told once, but a claim.
     auto [entry, isNew] = mixes.try_emplace({mix, finding.axis}, index);
     if (!isNew && !isa<ClaimOp, BoundaryOp>(finding.op)) {
+      consequences.push_back({finding.op, finding.axis});
       for (Value result : finding.op->getResults())
         taints[result].insert(entry->second);
       return;
@@ -252,11 +257,14 @@ void PlacementAnalysis::visitReturn(func::ReturnOp op) {
       finding.believed = believed;
       finding.reaches.insert(i);
       // Other results may be wrong for reasons of their own.
-      if (taints.contains(value))
+      if (taints.contains(value)) {
+        consequences.push_back({op, axis});
         continue;
+      }
       if (Operation *mix = getMix(value, axis)) {
         auto [entry, isNew] = mixes.try_emplace({mix, axis}, findings.size());
         if (!isNew) {
+          consequences.push_back({op, axis});
           findings[entry->second].reaches.insert(i);
           continue;
         }

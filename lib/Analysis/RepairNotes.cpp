@@ -120,6 +120,81 @@ static std::string describeCost(Communication cost) {
                        describeBytes(cost.bytes));
 }
 
+std::pair<Location, std::string>
+moe::spmd::describeRepair(func::FuncOp written, const Finding &finding,
+                          const Repair &repair) {
+  std::string text;
+  std::optional<Location> first;
+  for (const Edit &edit : repair.edits) {
+    Operation *op = getWritten(written, edit);
+    Location loc = op ? op->getLoc() : finding.op->getLoc();
+    std::string place = getPlace(loc);
+    if (first) {
+      text += ", and ";
+      if (!place.empty() && place != getPlace(*first))
+        text += "in line " +
+                StringRef(place).rsplit(':').first.rsplit(':').second.str() +
+                " ";
+    } else {
+      first = loc;
+    }
+    text += describeEdit(op, edit, axisName(finding.value, edit.axis));
+  }
+  return {*first, text};
+}
+
+//===----------------------------------------------------------------------===//
+// Edits of the text
+//===----------------------------------------------------------------------===//
+
+/// The `grad` clause of a boundary as it is written.
+static std::string printClause(BoundaryOp boundary) {
+  std::string text = boundary.getConverts() ? "grad converts " : "grad claims ";
+  llvm::raw_string_ostream os(text);
+  std::string list;
+  llvm::raw_string_ostream(list) << boundary.getGrad();
+  os << StringRef(list).drop_until([](char c) { return c == '<'; });
+  return text;
+}
+
+static void attachClauseEdits(Diagnostic &note, func::FuncOp written,
+                              const Repair &repair) {
+  EditableProgram edited = EditableProgram(written).clone();
+  llvm::SmallSetVector<unsigned, 2> boundaries;
+  for (const Edit &edit : repair.edits) {
+    if (edit.kind != Edit::SetGradient || failed(edited.apply(edit)))
+      return;
+    boundaries.insert(edit.op);
+  }
+  for (unsigned number : boundaries) {
+    auto boundary = cast<BoundaryOp>(edited.getOperation(number));
+    auto &metadata = note.getMetadata();
+    metadata.emplace_back(LocationAttr(boundary.getLoc()));
+    metadata.emplace_back(
+        StringAttr::get(written.getContext(), printClause(boundary)));
+  }
+}
+
+ClauseEdits moe::spmd::getClauseEdits(Diagnostic &note) {
+  ClauseEdits edits;
+  std::optional<Location> loc;
+  for (const DiagnosticArgument &argument : note.getMetadata()) {
+    if (argument.getKind() !=
+        DiagnosticArgument::DiagnosticArgumentKind::Attribute)
+      continue;
+    if (auto place = dyn_cast<LocationAttr>(argument.getAsAttribute()))
+      loc = Location(place);
+    else if (auto text = dyn_cast<StringAttr>(argument.getAsAttribute());
+             text && loc)
+      edits.push_back({*loc, text});
+  }
+  return edits;
+}
+
+//===----------------------------------------------------------------------===//
+// Notes
+//===----------------------------------------------------------------------===//
+
 void moe::spmd::noteRepairs(InFlightDiagnostic &diag, func::FuncOp written,
                             ArrayRef<Finding> error, RepairSearch &search) {
   const Finding &finding = error.front();
@@ -127,28 +202,16 @@ void moe::spmd::noteRepairs(InFlightDiagnostic &diag, func::FuncOp written,
   bool isGradient = isBackward(finding.op->getLoc());
   StringRef opening = "help: ";
   for (const Repair &repair : ArrayRef(repairs).take_front(kMostShown)) {
-    std::string text;
-    std::optional<Location> loc;
-    for (const Edit &edit : repair.edits) {
-      Operation *op = getWritten(written, edit);
-      if (!loc)
-        loc = op ? op->getLoc() : finding.op->getLoc();
-      else if (std::string place = op ? getPlace(op->getLoc()) : "";
-               !place.empty() && place != getPlace(*loc))
-        text += ", and in line " +
-                StringRef(place).rsplit(':').first.rsplit(':').second.str() +
-                " ";
-      else
-        text += ", and ";
-      text += describeEdit(op, edit, axisName(finding.value, edit.axis));
-    }
-    Diagnostic &note = diag.attachNote(*loc);
+    auto [loc, text] = describeRepair(written, finding, repair);
+    Diagnostic &note = diag.attachNote(loc);
     note << opening << text << "; " << describeCost(repair.cost) << "; ";
     if (!repair.notExecuted.empty())
       note << "not executed: " << repair.notExecuted;
     else
-      note << "tried: " << (isGradient ? "gradients" : "results")
+      note << (repair.numLeft ? "tried, others aside: " : "tried: ")
+           << (isGradient ? "gradients" : "results")
            << " equal those of one device";
+    attachClauseEdits(note, written, repair);
     opening = "help: or ";
   }
   if (!repairs.empty())

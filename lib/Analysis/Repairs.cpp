@@ -12,6 +12,7 @@
 #include "moe/Dialect/SPMD/IR/Locations.h"
 #include "moe/Reference/ExactCheck.h"
 #include "moe/Reference/ReducedSizes.h"
+#include <functional>
 
 using namespace mlir;
 using namespace moe;
@@ -69,7 +70,7 @@ struct RepairSearch::Trial {
   EditableProgram program;
   func::FuncOp checked;
   std::unique_ptr<PlacementAnalysis> analysis;
-  SmallVector<FaultKey> faults;
+  SmallVector<FaultKey> faults, consequences;
   Communication cost;
 
   explicit Trial(EditableProgram copy) : program(std::move(copy)) {}
@@ -81,6 +82,10 @@ struct RepairSearch::Trial {
   }
   bool has(const FaultKey &fault) const {
     return llvm::is_contained(faults, fault);
+  }
+  /// Also what is not reported as long as another fault is.
+  bool knows(const FaultKey &fault) const {
+    return has(fault) || llvm::is_contained(consequences, fault);
   }
 };
 
@@ -109,10 +114,14 @@ LogicalResult RepairSearch::Trial::run(bool differentiated) {
   if (failed(verify(program.getModule())))
     return failure();
   analysis = std::make_unique<PlacementAnalysis>(checked);
+  auto keyOf = [](Operation *op, unsigned axis) {
+    return FaultKey{getNumber(op->getLoc()), isBackward(op->getLoc()),
+                    op->getName().getStringRef(), axis};
+  };
   for (const Finding &finding : analysis->getFindings())
-    faults.push_back({getNumber(finding.op->getLoc()),
-                      isBackward(finding.op->getLoc()),
-                      finding.op->getName().getStringRef(), finding.axis});
+    faults.push_back(keyOf(finding.op, finding.axis));
+  for (auto [op, axis] : analysis->getConsequences())
+    consequences.push_back(keyOf(op, axis));
   for (Operation &op : checked.getBody().front())
     cost += getCommunication(&op);
   return success();
@@ -163,9 +172,13 @@ static std::optional<std::string> execute(func::FuncOp function,
   auto execution = reference::checkExactly(function, *mesh, random);
   if (failed(execution))
     return reason.empty() ? "the reference can't run it" : reason;
-  for (auto [i, op] : llvm::enumerate(function.getBody().front()))
-    if (execution->faults.contains(&op) && !others.contains(i))
+  for (auto [i, op] : llvm::enumerate(function.getBody().front())) {
+    if (!execution->faults.contains(&op) || others.contains(i))
+      continue;
+    // What only follows from another fault is not reported a second time.
+    if (others.empty() || isa<ClaimOp, BoundaryOp>(op))
       return std::nullopt;
+  }
   return "";
 }
 
@@ -185,11 +198,13 @@ static bool canConvert(Placement from, Placement to) {
 /// The edits that may help with one finding of a trial.
 struct RepairSearch::Candidates {
   const Trial &trial;
-  SmallVector<Edit> edits;
+  /// Edits that are tried together.
+  SmallVector<SmallVector<Edit>> lists;
 
-  void add(Edit edit) {
-    if (!llvm::is_contained(edits, edit))
-      edits.push_back(edit);
+  void add(Edit edit) { addAll({edit}); }
+  void addAll(SmallVector<Edit> edits) {
+    if (!edits.empty() && !llvm::is_contained(lists, edits))
+      lists.push_back(std::move(edits));
   }
   /// The operation of the program that `op` belongs to; null for what none
   /// wrote.
@@ -200,37 +215,44 @@ struct RepairSearch::Candidates {
                : nullptr;
   }
   void addFor(const Finding &finding);
+  std::optional<Edit> getLabel(Operation *op, unsigned axis, Placement from,
+                               Placement to, bool converts) const;
   void addLabel(Operation *op, unsigned axis, Placement from, Placement to,
-                bool converts);
+                bool converts) {
+    if (auto edit = getLabel(op, axis, from, to, converts))
+      add(*edit);
+  }
   void addSum(Operation *op, unsigned axis, Placement truth);
   void addTerms(Operation *mix, unsigned axis);
+  void addAllTerms(const Finding &finding);
+  std::optional<Edit> getTerm(OpOperand &term, unsigned axis, Placement to,
+                              bool leave) const;
   void addOrigins(const Finding &finding);
 };
 
 /// What `op` takes its operand for, or turns it into, becomes `to`.
-void RepairSearch::Candidates::addLabel(Operation *op, unsigned axis,
-                                        Placement from, Placement to,
-                                        bool converts) {
+std::optional<Edit>
+RepairSearch::Candidates::getLabel(Operation *op, unsigned axis, Placement from,
+                                   Placement to, bool converts) const {
   Operation *written = getWritten(op);
   if (!written)
-    return;
+    return std::nullopt;
   Edit edit{};
   edit.op = getNumber(op->getLoc());
   edit.axis = axis;
   edit.from = from;
   edit.placement = to;
-  edit.converts = converts;
   if (isBackward(op->getLoc())) {
     if (!isa<BoundaryOp>(written))
-      return;
+      return std::nullopt;
     edit.kind = Edit::SetGradient;
-  } else if (isa<ClaimOp, BoundaryOp, RedistributeOp>(op)) {
-    edit.kind = converts ? Edit::InsertConversion : Edit::SetResult;
-    edit.converts = false;
-  } else {
-    return;
+    edit.converts = converts;
+    return edit;
   }
-  add(edit);
+  if (!isa<ClaimOp, BoundaryOp, RedistributeOp>(op))
+    return std::nullopt;
+  edit.kind = converts ? Edit::InsertConversion : Edit::SetResult;
+  return edit;
 }
 
 /// `op` sums what is not partial<sum>.
@@ -280,6 +302,104 @@ void RepairSearch::Candidates::addTerms(Operation *mix, unsigned axis) {
   }
 }
 
+/// The edit that makes one term of a sum lie as `to`: with `leave` where it was
+/// reduced, else by a conversion.
+std::optional<Edit> RepairSearch::Candidates::getTerm(OpOperand &term,
+                                                      unsigned axis,
+                                                      Placement to,
+                                                      bool leave) const {
+  const PlacementAnalysis &analysis = *trial.analysis;
+  Placement from = analysis.get(term.get(), axis).placement;
+  Operation *sum = term.getOwner();
+  Edit edit{};
+  edit.axis = axis;
+  edit.placement = to;
+  edit.from = from;
+  if (!isBackward(sum->getLoc())) {
+    edit.kind = Edit::InsertConversion;
+    edit.op = getNumber(sum->getLoc());
+    edit.operand = term.getOperandNumber();
+    return getWritten(sum) ? std::optional(edit) : std::nullopt;
+  }
+  SmallVector<Operation *> path;
+  Operation *reducer = leave && to.isPartial()
+                           ? findReduction(analysis, term.get(), axis, path)
+                           : nullptr;
+  if (reducer && analysis.get(reducer->getOperand(0), axis).placement == to)
+    if (auto label = getLabel(reducer, axis, to, to, /*converts=*/false))
+      return label;
+  // Where the label on its use is, or by a new one.
+  Operation *op = term.get().getDefiningOp();
+  Operation *user = op ? getWritten(op) : nullptr;
+  if (!user || !isBackward(op->getLoc()))
+    return std::nullopt;
+  bool wasSo = isa<RedistributeOp, ClaimOp>(op) &&
+               analysis.get(op->getOperand(0), axis).placement == to;
+  if (auto label = getLabel(op, axis, wasSo ? to : from, to, !wasSo))
+    return label;
+  edit.kind = Edit::InsertBoundary;
+  edit.op = getNumber(op->getLoc());
+  auto shape = cast<PlacedTensorType>(term.get().getType()).getShape();
+  for (OpOperand &use : user->getOpOperands()) {
+    auto type = dyn_cast<PlacedTensorType>(use.get().getType());
+    if (!type || type.getShape() != shape)
+      continue;
+    edit.operand = use.getOperandNumber();
+    return edit;
+  }
+  return std::nullopt;
+}
+
+/// All terms of a sum without meaning become Partial, or all replicated, and
+/// with them what is claimed of the sum.
+void RepairSearch::Candidates::addAllTerms(const Finding &finding) {
+  const PlacementAnalysis &analysis = *trial.analysis;
+  unsigned axis = finding.axis;
+  SmallVector<OpOperand *> terms;
+  SmallVector<Value> sums{finding.value};
+  DenseSet<Value> seen;
+  while (!sums.empty()) {
+    Operation *op = sums.pop_back_val().getDefiningOp();
+    if (!op)
+      continue;
+    for (OpOperand &operand : op->getOpOperands()) {
+      if (!isa<PlacedTensorType>(operand.get().getType()))
+        continue;
+      Placement placement = analysis.get(operand.get(), axis).placement;
+      if (!placement.isMixed())
+        terms.push_back(&operand);
+      else if (seen.insert(operand.get()).second)
+        sums.push_back(operand.get());
+    }
+  }
+  auto addFor = [&](Placement to, bool leave) {
+    SmallVector<Edit> edits;
+    for (OpOperand *term : terms) {
+      Placement from = analysis.get(term->get(), axis).placement;
+      if (from == to || from.isCut())
+        continue;
+      std::optional<Edit> edit = getTerm(*term, axis, to, leave);
+      if (!edit)
+        return;
+      if (!llvm::is_contained(edits, *edit))
+        edits.push_back(*edit);
+    }
+    addAll(edits);
+    if (!isa<ClaimOp, BoundaryOp>(finding.op) || finding.believed == to)
+      return;
+    for (bool converts : {false, true})
+      if (auto label = getLabel(finding.op, axis, to,
+                                converts ? finding.believed : to, converts)) {
+        SmallVector<Edit> both = edits;
+        both.push_back(*label);
+        addAll(both);
+      }
+  };
+  addFor(Placement::partial(), /*leave=*/true);
+  addFor(Placement::partial(), /*leave=*/false);
+  addFor(Placement::replicate(), /*leave=*/false);
+}
+
 /// Where the value became what it is.
 void RepairSearch::Candidates::addOrigins(const Finding &finding) {
   const PlacementAnalysis &analysis = *trial.analysis;
@@ -316,6 +436,7 @@ void RepairSearch::Candidates::addOrigins(const Finding &finding) {
     if (analysis.get(term, axis).placement.isReplicate())
       leavePartial(term);
   addTerms(mix, axis);
+  addAllTerms(finding);
 }
 
 void RepairSearch::Candidates::addFor(const Finding &finding) {
@@ -339,13 +460,9 @@ void RepairSearch::Candidates::addFor(const Finding &finding) {
       edit.axis = axis;
       add(edit);
     }
-  } else if (finding.label.starts_with("R") || finding.label == "G3") {
+  } else if (finding.label.starts_with("R")) {
     Operation *written = getWritten(finding.op);
     Placement to = Placement::replicate();
-    if (auto gather = dyn_cast<AllGatherOp>(finding.op))
-      to = Placement::shard(gather.getDim());
-    if (auto exchange = dyn_cast<AllToAllOp>(finding.op))
-      to = Placement::shard(exchange.getFrom());
     for (auto [i, value] : llvm::enumerate(finding.op->getOperands())) {
       if (!written || isBackward(finding.op->getLoc()) ||
           !isa<PlacedTensorType>(value.getType()))
@@ -373,7 +490,7 @@ RepairSearch::RepairSearch(func::FuncOp written, bool differentiated,
                            const PlacementAnalysis &checked)
     : program(EditableProgram(written).clone()), differentiated(differentiated),
       findings(checked.getFindings()), budget(kMostOperations) {
-  program.forgetInferred(checked);
+  program.forgetInferred(EditableProgram::getFaults(checked));
   base = check(program);
   // What is tried has to be what was checked.
   auto isSame = [](const Finding &a, const Finding &b) {
@@ -395,7 +512,7 @@ bool RepairSearch::isHeld(const Trial &trial, ArrayRef<Finding> error) const {
          llvm::none_of(before.slice(first, error.size()),
                        [&](const FaultKey &f) { return trial.has(f); }) &&
          llvm::all_of(trial.faults,
-                      [&](const FaultKey &f) { return base->has(f); });
+                      [&](const FaultKey &f) { return base->knows(f); });
 }
 
 bool RepairSearch::isAcceptable(const Trial &trial, ArrayRef<Finding> error,
@@ -406,15 +523,34 @@ bool RepairSearch::isAcceptable(const Trial &trial, ArrayRef<Finding> error,
   if (!outcome)
     return false;
   repair.notExecuted = *outcome;
+  repair.numLeft = trial.faults.size();
+  repair.numRevealed = llvm::count_if(
+      trial.faults, [&](const FaultKey &f) { return !base->has(f); });
   repair.cost = {trial.cost.collectives - base->cost.collectives,
                  trial.cost.bytes - base->cost.bytes};
   return true;
 }
 
+/// Keeps those that reveal the least, and of one edit per axis if there are
+/// any.
+static void keepBest(SmallVectorImpl<Repair> &repairs, size_t numAxes) {
+  if (repairs.empty())
+    return;
+  unsigned leastRevealed = repairs.front().numRevealed;
+  llvm::erase_if(repairs, [&](const Repair &repair) {
+    return repair.numRevealed > leastRevealed;
+  });
+  auto isSmall = [&](const Repair &repair) {
+    return repair.edits.size() <= numAxes;
+  };
+  if (llvm::any_of(repairs, isSmall))
+    llvm::erase_if(repairs, std::not_fn(isSmall));
+}
+
 static bool isCheaper(const Repair &a, const Repair &b) {
   auto key = [](const Repair &repair) {
-    return std::tuple(repair.cost.bytes, repair.cost.collectives,
-                      repair.edits.size());
+    return std::tuple(repair.numRevealed, repair.cost.bytes,
+                      repair.cost.collectives, repair.edits.size());
   };
   return key(a) < key(b);
 }
@@ -464,23 +600,24 @@ SmallVector<Repair> RepairSearch::find(ArrayRef<Finding> error) {
 
   // A fault on several axes needs an edit for each: the first ones of all axes
   // together, then the second ones..
-  SmallVector<SmallVector<Edit>> perAxis;
-  size_t first = error.begin() - findings.begin(), mostEdits = 0;
+  SmallVector<SmallVector<SmallVector<Edit>>> perAxis;
+  size_t first = error.begin() - findings.begin(), mostLists = 0;
   for (const Finding &finding :
        base->analysis->getFindings().slice(first, error.size())) {
     Candidates candidates{*base, {}};
     candidates.addFor(finding);
-    mostEdits = std::max(mostEdits, candidates.edits.size());
-    perAxis.push_back(std::move(candidates.edits));
+    mostLists = std::max(mostLists, candidates.lists.size());
+    perAxis.push_back(std::move(candidates.lists));
   }
-  for (size_t i = 0; i < mostEdits; ++i) {
+  for (size_t i = 0; i < mostLists; ++i) {
     SmallVector<Edit> edits;
-    for (const SmallVector<Edit> &axis : perAxis)
-      if (i < axis.size())
-        edits.push_back(axis[i]);
+    for (const auto &lists : perAxis)
+      if (i < lists.size())
+        llvm::append_range(edits, lists[i]);
     tryEdits(program, {}, edits, /*mayGoOn=*/true);
   }
-  if (!repairs.empty())
+  keepBest(repairs, error.size());
+  if (!repairs.empty() && repairs.front().numRevealed == 0)
     return repairs;
   std::vector<Open> singles = std::move(open);
   for (Open &single : singles) {
@@ -489,11 +626,12 @@ SmallVector<Repair> RepairSearch::find(ArrayRef<Finding> error) {
     ArrayRef<FaultKey> before(base->faults);
     for (auto [fault, finding] : llvm::zip_equal(
              single.trial->faults, single.trial->analysis->getFindings()))
-      if (!base->has(fault) ||
+      if (!base->knows(fault) ||
           llvm::is_contained(before.slice(first, error.size()), fault))
         second.addFor(finding);
-    for (const Edit &edit : second.edits)
-      tryEdits(single.program, single.repair.edits, edit, /*mayGoOn=*/false);
+    for (ArrayRef<Edit> edits : second.lists)
+      tryEdits(single.program, single.repair.edits, edits, /*mayGoOn=*/false);
   }
+  keepBest(repairs, error.size());
   return repairs;
 }

@@ -53,6 +53,11 @@ public:
   /// The same, in runs that are one error each: a claim that is false on
   /// several axes is one false claim.
   llvm::SmallVector<llvm::ArrayRef<Finding>> getErrors() const;
+  /// Operations, and axes, whose fault was taken for what follows from another.
+  llvm::ArrayRef<std::pair<mlir::Operation *, unsigned>>
+  getConsequences() const {
+    return consequences;
+  }
   /// The truth about `value` on leaf axis `axis`; for an operand of a false
   /// claim, what it really is. An argument of a `spmd.compute`'s body is the
   /// operand that it stands for.
@@ -81,6 +86,7 @@ private:
   /// Findings that a value follows from.
   llvm::DenseMap<mlir::Value, llvm::SetVector<unsigned>> taints;
   llvm::SmallVector<Finding> findings;
+  llvm::SmallVector<std::pair<mlir::Operation *, unsigned>> consequences;
   /// Sums without meaning that a finding is about already, by axis.
   llvm::DenseMap<std::pair<mlir::Operation *, unsigned>, unsigned> mixes;
 };

@@ -66,6 +66,7 @@ public:
 
   mlir::func::FuncOp getFunction() const { return function; }
   mlir::ModuleOp getModule() const { return *module; }
+  mlir::OwningOpRef<mlir::ModuleOp> takeModule() { return std::move(module); }
   unsigned getNumOperations() const { return operations.size(); }
   /// Null if an edit has removed it.
   mlir::Operation *getOperation(unsigned number) const {
@@ -73,10 +74,14 @@ public:
   }
   /// Fails, without a message, if the operation can't be changed so.
   mlir::LogicalResult apply(const Edit &edit);
+  /// Operations by number, and axes.
+  using AxisSet = llvm::DenseSet<std::pair<unsigned, unsigned>>;
+  /// Where `checked` found fault. Its function, or the joint one that it is
+  /// about, begins with the operations of the program.
+  static AxisSet getFaults(const PlacementAnalysis &checked);
   /// Writes `?` for every placement that follows from operands by a rule, but
-  /// not where `checked`, whose findings are about this function or its joint
-  /// one, found fault.
-  void forgetInferred(const PlacementAnalysis &checked);
+  /// not for those of `except`.
+  void forgetInferred(const AxisSet &except);
 
 private:
   EditableProgram() = default;
@@ -94,6 +99,9 @@ struct Repair {
   Communication cost;
   /// Empty if the repaired program was executed; else why it was not.
   std::string notExecuted;
+  /// Other errors that are left, at which execution went on with what is
+  /// claimed, and those of them that this one has hidden so far.
+  unsigned numLeft = 0, numRevealed = 0;
 };
 
 /// Searches the repairs of the faults of one function.
@@ -134,10 +142,28 @@ private:
   int64_t budget;
 };
 
+/// The metadata of a note that names a repair: locations of boundaries, each
+/// followed by what their `grad` clause has to be. Nothing where a repair is no
+/// such edit of the text.
+using ClauseEdits =
+    llvm::SmallVector<std::pair<mlir::Location, mlir::StringAttr>>;
+ClauseEdits getClauseEdits(mlir::Diagnostic &note);
+
+/// What to change, in words, and where the first change is.
+std::pair<mlir::Location, std::string>
+describeRepair(mlir::func::FuncOp written, const Finding &finding,
+               const Repair &repair);
+
 /// Adds the repairs of an error to it, as notes. `written` has the places where
 /// they are to be made.
 void noteRepairs(mlir::InFlightDiagnostic &diag, mlir::func::FuncOp written,
                  llvm::ArrayRef<Finding> error, RepairSearch &search);
+
+/// Applies the cheapest repair of each false label in `module`, a program as it
+/// was written, until no repair is left to make; a remark says what each one
+/// was. A joint function that `moe-differentiate` made of a repaired one is
+/// taken away. Placements that were given and follow from others are adapted.
+void repairModule(mlir::ModuleOp module);
 
 } // namespace moe::spmd
 

@@ -51,12 +51,12 @@ func.func @claimed(%x: !R) -> (!R {spmd.name = "y"}) {
   // expected-error @below {{[G2] this value is claimed partial<sum> over 'tp', but is replicate: a reduction too many}}
   // expected-note @below {{help: claim replicate over 'tp' here}}
   // expected-note @below {{it is partial over 'tp' from here on: 'spmd.claim' says so}}
-  // expected-note @below {{help: or convert it here (spmd.redistribute): zeros elsewhere over 'tp'; no communication more; tried: results equal those of one device}}
+  // expected-note @below {{help: or convert it here (spmd.redistribute): zeros elsewhere over 'tp'; no communication more; tried, others aside: results equal those of one device}}
   %0 = spmd.claim %x : !R -> !P
   // expected-note @below {{carried on by 'moe.scale'}}
   %1 = moe.scale %0 by 2.0 : (!P) -> !P
   // expected-error @below {{[G1] this value is claimed replicate over 'tp', but is partial<sum>: a reduction is missing}}
-  // expected-note @below {{help: reduce it here (spmd.redistribute): an all-reduce over 'tp'; +1 collective, +192 B per rank; tried: results equal those of one device}}
+  // expected-note @below {{help: reduce it here (spmd.redistribute): an all-reduce over 'tp'; +1 collective, +192 B per rank; tried, others aside: results equal those of one device}}
   %2 = spmd.claim %1 : !P -> !R
   return %2 : !R
 }

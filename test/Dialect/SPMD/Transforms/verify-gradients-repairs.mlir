@@ -91,3 +91,45 @@ func.func @ragged.vjp(%x: !X, %experts: !I) -> !R {
   %1 = spmd.claim %0 : !N -> !R
   return %1 : !R
 }
+
+// -----
+
+// As many changes as a sum has terms of the other kind.
+#mesh = #spmd.mesh<dp=2, tp=4>
+!R = !spmd.tensor<8x4xf32, #mesh>
+!W = !spmd.tensor<12x4xf32, #mesh, tp: shard<0>>
+!H = !spmd.tensor<8x12xf32, #mesh, tp: ?>
+// expected-note @below {{wrong because of it: grad.x}}
+func.func @many_terms(%x: !R {spmd.name = "x"}, %w: !W, %v: !W) -> (!R, !R, !H, !H) {
+  // expected-error @below {{[G2] the gradient at 'x' is claimed partial<sum> over 'tp', but one of its terms is replicate and another partial: a reduction too many}}
+  %0 = spmd.boundary %x grad claims <tp: partial<sum>> at "x" : !R -> !R
+  // expected-note @below {{help: convert the replicated term to partial<sum> over 'tp' before it is added here (`grad converts` on its use), and in line 111 convert the replicated term to partial<sum> over 'tp' before it is added here (`grad converts` on its use); no communication more; tried: gradients equal those of one device}}
+  // expected-note @below {{the sum is carried on by 'moe.add' (backward)}}
+  %1 = moe.silu %0 : (!R) -> !R
+  // expected-note @below {{it is the same on all ranks of 'tp': all that it is computed from is}}
+  // expected-note @below {{and is added here to a sum that is partial over 'tp': a later reduction counts it 4 times}}
+  %2 = moe.sigmoid %0 : (!R) -> !R
+  // expected-note @below {{carried on by 'moe.add' (backward)}}
+  %3 = moe.einsum "td,fd->tf" %0, %w : (!R, !W) -> !H
+  // expected-note @below {{it became partial over 'tp' here}}
+  %4 = moe.einsum "td,fd->tf" %0, %v : (!R, !W) -> !H
+  return %1, %2, %3, %4 : !R, !R, !H, !H
+}
+
+// -----
+
+// What follows from a false claim is a fault of its own where nothing hides it.
+#mesh = #spmd.mesh<dp=2, tp=4>
+!R = !spmd.tensor<8x4xf32, #mesh>
+!P = !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
+// expected-note @below {{it is an argument that is partial over 'tp' from outside}}
+// expected-note @below {{wrong because of it: result 0}}
+func.func @revealed.vjp(%p: !P, %q: !P) -> !R {
+  // expected-error @below {{[G1] this value is claimed replicate over 'tp', but is partial<sum>: a reduction is missing}}
+  // expected-note @below {{help: reduce it here (spmd.redistribute): an all-reduce over 'tp'; +1 collective, +192 B per rank; tried, others aside: results equal those of one device}}
+  %0 = spmd.claim %p : !P -> !R
+  %1 = moe.silu %0 : (!R) -> !R
+  %2 = moe.add %1, %q : (!R, !P) -> !P
+  %3 = spmd.redistribute %2 : !P -> !R
+  return %3 : !R
+}

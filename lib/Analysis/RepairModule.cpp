@@ -1,0 +1,160 @@
+//===- RepairModule.cpp - Repair a program where it is false --------------===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "mlir/IR/SymbolTable.h"
+#include "moe/Analysis/PlacementInference.h"
+#include "moe/Analysis/Repairs.h"
+#include "moe/AutoDiff/Differentiate.h"
+
+using namespace mlir;
+using namespace moe;
+using namespace moe::spmd;
+
+namespace {
+
+/// A function of the program as it was written, checked in a copy.
+class FunctionRepairer {
+public:
+  FunctionRepairer(func::FuncOp written, func::FuncOp joint)
+      : written(written), joint(joint),
+        differentiated(isDifferentiated(written)) {}
+
+  /// Repairs one error; false if there is none that can be repaired.
+  bool repairOne();
+
+private:
+  func::FuncOp copyAndInfer(OwningOpRef<ModuleOp> &module);
+  void apply(const Repair &repair, const PlacementAnalysis &analysis);
+  void restateTypes(const EditableProgram::AxisSet &except);
+
+  func::FuncOp written;
+  /// Differentiated from it before; null if it is not there.
+  func::FuncOp joint;
+  bool differentiated;
+};
+
+} // namespace
+
+/// The function that is checked: the joint one, made anew, or a copy.
+func::FuncOp FunctionRepairer::copyAndInfer(OwningOpRef<ModuleOp> &module) {
+  EditableProgram copy = EditableProgram(written).clone();
+  module = copy.takeModule();
+  func::FuncOp function = copy.getFunction();
+  if (failed(inferPlacements(function)))
+    return nullptr;
+  if (!differentiated)
+    return function;
+  SymbolTable symbols(*module);
+  if (failed(differentiate(function, symbols)))
+    return nullptr;
+  auto made = symbols.lookup<func::FuncOp>(getJointName(function));
+  return succeeded(inferPlacements(made)) ? made : nullptr;
+}
+
+bool FunctionRepairer::repairOne() {
+  OwningOpRef<ModuleOp> module;
+  std::unique_ptr<PlacementAnalysis> analysis;
+  std::optional<Repair> cheapest;
+  ArrayRef<Finding> repaired;
+  {
+    ScopedDiagnosticHandler silence(written.getContext(),
+                                    [](Diagnostic &) { return success(); });
+    func::FuncOp checked = copyAndInfer(module);
+    if (!checked || failed(checkSingleBlock(checked)))
+      return false;
+    analysis = std::make_unique<PlacementAnalysis>(checked);
+    if (analysis->getFindings().empty())
+      return false;
+    RepairSearch search(written, differentiated, *analysis);
+    for (ArrayRef<Finding> error : analysis->getErrors()) {
+      SmallVector<Repair> repairs = search.find(error);
+      if (repairs.empty())
+        continue;
+      cheapest = std::move(repairs.front());
+      repaired = error;
+      break;
+    }
+  }
+  if (!cheapest)
+    return false;
+  auto [loc, text] = describeRepair(written, repaired.front(), *cheapest);
+  emitRemark(loc) << "repaired [" << repaired.front().label << "]: " << text;
+  apply(*cheapest, *analysis);
+  return true;
+}
+
+void FunctionRepairer::apply(const Repair &repair,
+                             const PlacementAnalysis &analysis) {
+  EditableProgram program(written);
+  DenseMap<Operation *, SmallVector<unsigned>> faults;
+  for (auto [number, axis] : EditableProgram::getFaults(analysis))
+    if (number < program.getNumOperations())
+      faults[program.getOperation(number)].push_back(axis);
+  for (const Edit &edit : repair.edits)
+    (void)program.apply(edit);
+  EditableProgram::AxisSet except;
+  for (auto [number, op] : llvm::enumerate(written.getBody().front()))
+    for (unsigned axis : faults.lookup(&op))
+      except.insert({number, axis});
+  restateTypes(except);
+  if (joint)
+    joint.erase();
+  joint = nullptr;
+  written->removeAttr(SPMDDialect::kVjpAttr);
+}
+
+/// Placements that were given, and follow by a rule, become what follows now.
+void FunctionRepairer::restateTypes(const EditableProgram::AxisSet &except) {
+  EditableProgram copy = EditableProgram(written).clone();
+  copy.forgetInferred(except);
+  ScopedDiagnosticHandler silence(written.getContext(),
+                                  [](Diagnostic &) { return success(); });
+  func::FuncOp inferred = copy.getFunction();
+  if (failed(inferPlacements(inferred)))
+    return;
+  for (auto [op, other] :
+       llvm::zip_equal(written.getBody().front(), inferred.getBody().front()))
+    for (auto [result, known] :
+         llvm::zip_equal(op.getResults(), other.getResults())) {
+      auto type = dyn_cast<PlacedTensorType>(result.getType());
+      if (!type)
+        continue;
+      SmallVector<Placement> placements(type.getPlacements());
+      for (auto [placement, after] : llvm::zip_equal(
+               placements,
+               cast<PlacedTensorType>(known.getType()).getPlacements()))
+        if (!placement.isUnknown())
+          placement = after;
+      result.setType(type.withPlacements(placements));
+    }
+  Operation *ret = written.getBody().front().getTerminator();
+  written.setFunctionType(FunctionType::get(written.getContext(),
+                                            written.getArgumentTypes(),
+                                            ret->getOperandTypes()));
+}
+
+void moe::spmd::repairModule(ModuleOp module) {
+  constexpr unsigned mostRepairs = 1000;
+  SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());
+  DenseSet<Operation *> joints;
+  for (func::FuncOp function : functions) {
+    // One that was taken away is known by its address alone.
+    if (joints.contains(function) || function.isDeclaration() ||
+        !llvm::hasSingleElement(function.getBody()))
+      continue;
+    func::FuncOp joint;
+    if (isDifferentiated(function))
+      joint = module.lookupSymbol<func::FuncOp>(getJointName(function));
+    // One that something else made of it is checked as it is.
+    if (joint && !function->hasAttr(SPMDDialect::kVjpAttr))
+      continue;
+    if (joint)
+      joints.insert(joint);
+    FunctionRepairer repairer(function, joint);
+    for (unsigned i = 0; i < mostRepairs && repairer.repairOne(); ++i)
+      ;
+  }
+}
