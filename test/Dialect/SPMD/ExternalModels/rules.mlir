@@ -34,6 +34,7 @@ func.func @product(%x: !x, %w: !w) -> !y_ {
 // expected-note @below {{wrong because of it: result 0}}
 func.func @bias(%x: !x, %w: !w, %b: !b) -> !b {
   // expected-note @below {{the sum is carried on by 'spmd.compute'}}
+  // expected-note @below {{help: convert the replicated term to partial<sum> over 'tp' before it is added here (spmd.redistribute); no communication more; tried: results equal those of one device}}
   %0 = spmd.compute %x, %w, %b : (!x, !w, !b) -> !y_ {
   // expected-note @below {{it is the same on all ranks of 'tp': all that it is computed from is}}
   ^bb0(%a: tensor<4x8xf32>, %c: tensor<8x6xf32>, %d: tensor<4x6xf32>):
@@ -45,7 +46,6 @@ func.func @bias(%x: !x, %w: !w, %b: !b) -> !b {
     spmd.yield %s : tensor<4x6xf32>
   }
   // expected-error @below {{[G5] 'spmd.redistribute' over 'tp': converts a sum in which a replicated term met a partial one, as if it were partial<sum>}}
-  // expected-note @below {{help:}}
   %1 = spmd.redistribute %0 : !y_ -> !b
   return %1 : !b
 }
