@@ -27,9 +27,14 @@ bool hasGradient(Type type) {
   return tensor && isa<FloatType>(tensor.getElementType());
 }
 
-/// What a cotangent that arrives from outside looks like: whole where the value
-/// leaves whole, and where it leaves as terms of a sum.
-PlacedTensorType seedType(PlacedTensorType type) {
+/// What a cotangent that arrives from outside looks like: as `stated`, else
+/// whole where the value leaves whole, and where it leaves as terms of a sum.
+PlacedTensorType seedType(PlacedTensorType type, PlacementsAttr stated) {
+  if (stated)
+    // The attribute's verifier has resolved it once.
+    return type.withPlacements(*stated.resolve(type.getMesh(), [&] {
+      return emitError(UnknownLoc::get(type.getContext()));
+    }));
   SmallVector<Placement> placements(type.getPlacements());
   for (Placement &placement : placements)
     if (placement.isPartial())
@@ -133,7 +138,10 @@ void Differentiator::createJoint() {
         SPMDDialect::kNameAttr, builder.getStringAttr(name)));
     (void)joint.insertArgument(
         joint.getNumArguments(),
-        seedType(cast<PlacedTensorType>(result.getType())), attrs,
+        seedType(cast<PlacedTensorType>(result.getType()),
+                 primal.getResultAttrOfType<PlacementsAttr>(
+                     i, SPMDDialect::kGradPlacementAttr)),
+        attrs,
         primalReturn.getLoc());
     seeds.push_back({result, joint.getArguments().back()});
   }

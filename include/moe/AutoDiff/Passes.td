@@ -25,6 +25,11 @@ def Differentiate : Pass<"moe-differentiate", "::mlir::ModuleOp"> {
     cotangent at its use. Each gradient is converted to what the outside requires:
     placed as its argument, or as the argument's `spmd.grad_placement` says.
 
+    A seed arrives as its result lies, and whole where the result is Partial: the
+    derivative of a sum of terms by each term is 1, so a loss that is Partial is
+    seeded with 1 on every rank. Only a seed that is Partial itself, because the
+    result's `spmd.grad_placement` says so, is 1 in sum.
+
     Placements of `@f` have to be inferred before, those of the backward part
     are `?` after. Locations of the backward part are fused from the forward
     operation's. A function whose name ends in `.vjp` is joint already and left

@@ -87,7 +87,7 @@ static LogicalResult verifyValueAttribute(Operation *op, NamedAttribute attr,
       return emit() << " takes no value";
     return success();
   }
-  if (isArgument && attr.getName() == SPMDDialect::kGradPlacementAttr) {
+  if (attr.getName() == SPMDDialect::kGradPlacementAttr) {
     auto placements = dyn_cast<PlacementsAttr>(attr.getValue());
     auto tensor = dyn_cast<PlacedTensorType>(type);
     if (!placements || !tensor)

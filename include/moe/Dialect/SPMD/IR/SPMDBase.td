@@ -36,6 +36,7 @@ def SPMD_Dialect : Dialect {
     | `spmd.name` | arguments, results | string | the name of the value in messages and files; that of result `y` makes its cotangent `dy`, that of argument `x` its gradient `grad.x` |
     | `spmd.no_grad` | arguments | unit | the argument gets no gradient |
     | `spmd.grad_placement` | arguments | `#spmd.placements` | how the argument's gradient has to leave; else as the argument lies |
+    | `spmd.grad_placement` | results | `#spmd.placements` | how the result's cotangent, the seed, arrives; else as the result lies, and whole where that is Partial |
     | `spmd.vjp` | functions | symbol | the joint function that `moe-differentiate` made of this one |
   }];
   let useDefaultTypePrinterParser = 1;
