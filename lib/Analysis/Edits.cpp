@@ -197,7 +197,7 @@ EditableProgram::getFaults(const PlacementAnalysis &checked) {
 void EditableProgram::forgetInferred(const AxisSet &except) {
   for (auto [number, op] : llvm::enumerate(operations)) {
     if (!op || !isa<PlacementOpInterface>(op) ||
-        isa<ClaimOp, BoundaryOp, RedistributeOp>(op))
+        isa<ClaimOp, BoundaryOp, RedistributeOp, OpaqueOp>(op))
       continue;
     for (Value result : op->getResults()) {
       auto type = cast<PlacedTensorType>(result.getType());

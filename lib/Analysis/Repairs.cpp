@@ -228,6 +228,7 @@ struct RepairSearch::Candidates {
   std::optional<Edit> getTerm(OpOperand &term, unsigned axis, Placement to,
                               bool leave) const;
   void addOrigins(const Finding &finding);
+  void addOperands(Operation *op, unsigned axis);
 };
 
 /// What `op` takes its operand for, or turns it into, becomes `to`.
@@ -439,6 +440,39 @@ void RepairSearch::Candidates::addOrigins(const Finding &finding) {
   addAllTerms(finding);
 }
 
+/// An operand becomes whole, as another one is, or as opaque code needs it.
+void RepairSearch::Candidates::addOperands(Operation *op, unsigned axis) {
+  if (!getWritten(op) || isBackward(op->getLoc()))
+    return;
+  for (OpOperand &operand : op->getOpOperands()) {
+    auto type = dyn_cast<PlacedTensorType>(operand.get().getType());
+    if (!type)
+      continue;
+    SmallVector<Placement> targets{Placement::replicate()};
+    for (Value other : op->getOperands())
+      if (isa<PlacedTensorType>(other.getType()))
+        targets.push_back(trial.analysis->get(other, axis).placement);
+    if (auto opaque = dyn_cast<OpaqueOp>(op)) {
+      // Verified to resolve; the callback never runs.
+      auto needed =
+          cast<PlacementsAttr>(opaque.getNeeds()[operand.getOperandNumber()])
+              .resolve(type.getMesh(), [&] { return op->emitError(); });
+      targets = {(*needed)[axis]};
+    }
+    Edit edit{};
+    edit.kind = Edit::InsertConversion;
+    edit.op = getNumber(op->getLoc());
+    edit.operand = operand.getOperandNumber();
+    edit.axis = axis;
+    edit.from = trial.analysis->get(operand.get(), axis).placement;
+    for (Placement to : targets) {
+      edit.placement = to;
+      if (canConvert(edit.from, to))
+        add(edit);
+    }
+  }
+}
+
 void RepairSearch::Candidates::addFor(const Finding &finding) {
   bool isClaim = isa<ClaimOp, BoundaryOp>(finding.op);
   unsigned axis = finding.axis;
@@ -461,22 +495,7 @@ void RepairSearch::Candidates::addFor(const Finding &finding) {
       add(edit);
     }
   } else if (finding.label.starts_with("R")) {
-    Operation *written = getWritten(finding.op);
-    Placement to = Placement::replicate();
-    for (auto [i, value] : llvm::enumerate(finding.op->getOperands())) {
-      if (!written || isBackward(finding.op->getLoc()) ||
-          !isa<PlacedTensorType>(value.getType()))
-        continue;
-      Edit edit{};
-      edit.kind = Edit::InsertConversion;
-      edit.op = getNumber(finding.op->getLoc());
-      edit.operand = i;
-      edit.axis = axis;
-      edit.from = trial.analysis->get(value, axis).placement;
-      edit.placement = to;
-      if (canConvert(edit.from, to))
-        add(edit);
-    }
+    addOperands(finding.op, axis);
   }
   if (finding.label != "T1")
     addOrigins(finding);

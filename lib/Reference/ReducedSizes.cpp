@@ -204,15 +204,14 @@ void SizeReducer::addByRule(Operation *op) {
 }
 
 LogicalResult SizeReducer::addOperation(Operation *op) {
-  StringRef dialect = op->getName().getDialectNamespace();
-  if (dialect == "spmd") {
-    if (op->getNumOperands() != 1 || op->getNumResults() != 1)
-      return failure();
+  if (isa<ClaimOp, RedistributeOp, BoundaryOp, GradAllReduceOp, AllReduceOp,
+          AllGatherOp, ReduceScatterOp, AllToAllOp>(op)) {
     for (int64_t i = 0; i < typeOf(op->getOperand(0)).getRank(); ++i)
       join(op->getOperand(0), i, op->getResult(0), i);
     return success();
   }
-  if (dialect != "moe" || op->getNumRegions())
+  // Sizes in bodies, and what opaque code does with them, are not known here.
+  if (op->getName().getDialectNamespace() != MoEDialect::getDialectNamespace())
     return failure();
   llvm::TypeSwitch<Operation *>(op)
       .Case<EinsumOp, GroupedEinsumOp>(
@@ -400,6 +399,14 @@ int64_t reference::estimateWork(func::FuncOp function) {
               sizes.push_back(typeOf(op.getOperand(i)).getShape()[j]);
             }
       }
+      // A body may sum over any dimension of what it is given.
+      int64_t longest = 1;
+      for (Value operand : op.getOperands())
+        if (PlacedTensorType input =
+                op.getNumRegions() ? typeOf(operand) : nullptr)
+          for (int64_t size : input.getShape())
+            longest = std::max(longest, size);
+      sizes.push_back(longest);
       add(sizes);
     }
   }

@@ -19,7 +19,7 @@
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Pass/PassManager.h"
-#include "moe/Analysis/PlacementAnalysis.h"
+#include "moe/Analysis/Repairs.h"
 #include "moe/Dialect/MoE/IR/MoE.h"
 #include "moe/Import/LayerImporter.h"
 #include "moe/Pipelines/Pipelines.h"
@@ -49,6 +49,10 @@ static cl::opt<unsigned> parts("parts", cl::init(1),
 static cl::opt<std::string>
     blind("blind-to", cl::desc("Plant a defect: overlook findings of a label"),
           cl::value_desc("G1|G2|G3|G5"));
+
+static cl::opt<bool>
+    repair("repair",
+           cl::desc("Also repair each refused program, and execute it"));
 
 namespace {
 
@@ -101,6 +105,8 @@ namespace {
 /// Totals over all cases.
 struct Counts {
   int64_t cases = 0, refused = 0, claims = 0, falseClaims = 0, wrong = 0;
+  /// Refused programs that repairs made right.
+  int64_t repaired = 0;
 };
 
 class Sweep {
@@ -119,6 +125,8 @@ private:
   void redraw(Case &test);
   /// Compares one case; fails if it can't be run.
   mlir::LogicalResult compare(const Case &test);
+  /// Repairs a program that was refused: what comes out is accepted and right.
+  mlir::LogicalResult compareRepaired(const Case &test);
   void complain(const Case &test, const std::string &what);
   unsigned draw(unsigned bound) { return random() % bound; }
 
@@ -258,6 +266,36 @@ mlir::LogicalResult Sweep::compare(const Case &test) {
   return mlir::success();
 }
 
+mlir::LogicalResult Sweep::compareRepaired(const Case &test) {
+  ImportError error;
+  auto module = importLayer(&context, test.config, test.options,
+                            test.getLabelMap(), error);
+  if (failed(module))
+    return mlir::failure();
+  mlir::ScopedDiagnosticHandler silence(
+      &context, [](mlir::Diagnostic &) { return mlir::success(); });
+  spmd::repairModule(**module);
+  mlir::PassManager pm(&context);
+  buildMoECheckPipeline(pm, {/*verify=*/true, /*tryRepairs=*/false});
+  if (failed(pm.run(**module))) {
+    complain(test, "repairs leave something false");
+    return mlir::success();
+  }
+  auto function = (*module)->lookupSymbol<mlir::func::FuncOp>("moe_layer.vjp");
+  std::string why;
+  auto mesh = RankMesh::get(typeOf(function.getArgument(0)).getMesh(), why);
+  if (failed(mesh))
+    return mlir::failure();
+  auto execution = checkExactly(function, *mesh, random);
+  if (failed(execution))
+    return mlir::failure();
+  if (execution->faults.empty())
+    ++counts.repaired;
+  else
+    complain(test, "the repaired program is wrong");
+  return mlir::success();
+}
+
 bool Sweep::run() {
   constexpr unsigned numForms = 18, chainLength = 48;
   for (unsigned form = part; counts.cases < cases;
@@ -270,7 +308,9 @@ bool Sweep::run() {
         continue;
       }
       assignments.insert(key);
-      if (failed(compare(test)))
+      int64_t refused = counts.refused;
+      if (failed(compare(test)) ||
+          (repair && counts.refused > refused && failed(compareRepaired(test))))
         return false;
       redraw(test);
     }
@@ -287,8 +327,8 @@ int main(int argc, char **argv) {
   const Counts &counts = sweep.counts;
   llvm::outs() << llvm::formatv(
       "programs {0} assignments {1} refused {2} claims {3} false {4} "
-      "differ {5}\n",
+      "differ {5} repaired {6}\n",
       counts.cases, sweep.numAssignments(), counts.refused, counts.claims,
-      counts.falseClaims, counts.wrong);
+      counts.falseClaims, counts.wrong, counts.repaired);
   return ran && counts.wrong == 0 ? 0 : 1;
 }

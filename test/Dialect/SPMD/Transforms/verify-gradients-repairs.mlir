@@ -133,3 +133,34 @@ func.func @revealed.vjp(%p: !P, %q: !P) -> !R {
   %3 = spmd.redistribute %2 : !P -> !R
   return %3 : !R
 }
+
+// -----
+
+// Nobody can run what only its author knows.
+#mesh = #spmd.mesh<tp=2>
+!x = !spmd.tensor<4x8xf32, #mesh>
+!p = !spmd.tensor<4x8xf32, #mesh, tp: partial<sum>>
+// expected-note @below {{wrong because of it: result 0}}
+func.func @opaque.vjp(%x: !x) -> !x {
+  // expected-note @below {{it is partial over 'tp' from here on}}
+  %0 = spmd.opaque "flash" %x needs [<>] grad [<tp: partial<sum>>] : (!x) -> !p
+  // expected-error @below {{[G1] this value is claimed replicate over 'tp', but is partial<sum>: a reduction is missing}}
+  // expected-note @below {{help: reduce it here (spmd.redistribute): an all-reduce over 'tp'; +1 collective, +128 B per rank; not executed: the reference can't execute 'spmd.opaque'}}
+  %1 = spmd.claim %0 : !p -> !x
+  return %1 : !x
+}
+
+// -----
+
+// What no rule allows: one operand as the other, which costs nothing.
+#mesh = #spmd.mesh<tp=2>
+!x = !spmd.tensor<8x4xf32, #mesh>
+!s = !spmd.tensor<8x4xf32, #mesh, tp: shard<0>>
+// expected-note @below {{it is the same on all ranks of 'tp': all that it is computed from is}}
+// expected-note @below {{wrong because of it: result 0}}
+func.func @operands.vjp(%x: !x, %s: !s) -> !s {
+  // expected-error @below {{[R4] 'moe.add' over 'tp': operand 1 is shard<0>, but operand 0, which has the same dimension, is whole}}
+  // expected-note @below {{help: convert operand 0 here (spmd.redistribute): a local slice over 'tp'; no communication more; tried: results equal those of one device}}
+  %0 = moe.add %x, %s : (!x, !s) -> !s
+  return %0 : !s
+}
