@@ -32,7 +32,7 @@ struct Counterexample {
 
 class CounterexampleSearch {
 public:
-  CounterexampleSearch(func::FuncOp function, const PlacementAnalysis &analysis,
+  CounterexampleSearch(func::FuncOp original, const PlacementAnalysis &analysis,
                        const Finding &finding);
 
   /// Whether there is a small program to run.

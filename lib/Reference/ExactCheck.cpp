@@ -108,6 +108,7 @@ mlir::LogicalResult Executor::runUnsharded() {
         return mlir::success();
       });
   std::vector<Locals> locals;
+  locals.reserve(globals.size());
   for (const Value<Field> &global : globals)
     locals.push_back({global});
   return single.run(function, locals);

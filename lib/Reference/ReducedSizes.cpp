@@ -110,7 +110,7 @@ private:
   void addByRule(Operation *op);
   void collectClasses();
   LogicalResult choose();
-  int64_t chooseSize(const SizeClass &known) const;
+  int64_t chooseSize(const SizeClass &entry) const;
   void setTypes();
 
   func::FuncOp function;

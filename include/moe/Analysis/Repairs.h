@@ -104,6 +104,8 @@ struct Repair {
   unsigned numLeft = 0, numRevealed = 0;
 };
 
+struct RepairTrial;
+
 /// Searches the repairs of the faults of one function.
 class RepairSearch {
 public:
@@ -116,19 +118,17 @@ public:
   /// Whether there is anything to try: `written` leads to what was checked.
   bool isUsable() const { return base != nullptr; }
 
-  /// Those of `findings`, one error of `checked`, that hold, cheapest first.
+  /// Those of `error`, findings of `checked`, that hold, cheapest first.
   /// One edit comes alone if it is enough.
-  llvm::SmallVector<Repair> find(llvm::ArrayRef<Finding> findings);
+  llvm::SmallVector<Repair> find(llvm::ArrayRef<Finding> error);
 
   /// How many candidates the last `find` tried.
   unsigned getNumTried() const { return numTried; }
 
 private:
-  struct Trial;
-  struct Candidates;
-  std::unique_ptr<Trial> check(const EditableProgram &program) const;
-  bool isHeld(const Trial &trial, llvm::ArrayRef<Finding> error) const;
-  bool isAcceptable(const Trial &trial, llvm::ArrayRef<Finding> error,
+  std::unique_ptr<RepairTrial> check(const EditableProgram &edited) const;
+  bool isHeld(const RepairTrial &trial, llvm::ArrayRef<Finding> error) const;
+  bool isAcceptable(const RepairTrial &trial, llvm::ArrayRef<Finding> error,
                     Repair &repair) const;
 
   EditableProgram program;
@@ -136,10 +136,10 @@ private:
   /// Findings of the function that was checked.
   llvm::ArrayRef<Finding> findings;
   /// Of the program as it is; null if it can't be checked on its own.
-  std::unique_ptr<Trial> base;
+  std::unique_ptr<RepairTrial> base;
   unsigned numTried = 0;
   /// Operations that may still be looked at, over all findings.
-  int64_t budget;
+  int64_t budget = 2'000'000;
 };
 
 /// The metadata of a note that names a repair: locations of boundaries, each
