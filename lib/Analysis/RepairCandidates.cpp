@@ -29,6 +29,7 @@ public:
   explicit Candidates(const RepairTrial &trial) : trial(trial) {}
 
   void addFor(const Finding &finding);
+  SmallVector<Edit> getLeftPartial(const Finding &finding);
   SmallVector<SmallVector<Edit>> takeLists() { return std::move(lists); }
 
 private:
@@ -332,6 +333,33 @@ void Candidates::addFor(const Finding &finding) {
   }
   if (finding.label != "T1")
     addOrigins(finding);
+}
+
+SmallVector<Edit> Candidates::getLeftPartial(const Finding &finding) {
+  unsigned axis = finding.axis;
+  bool isClaim = isa<ClaimOp, BoundaryOp>(finding.op);
+  Placement truth = finding.truth;
+  SmallVector<Edit> edits;
+  if (truth.isMixed()) {
+    truth = Placement::partial();
+    addAllTerms(finding);
+    // The first list leaves all terms Partial.
+    if (lists.empty())
+      return {};
+    edits = lists.front();
+  }
+  if (isClaim && finding.believed != truth) {
+    auto label = getLabel(finding.op, axis, truth, truth, /*converts=*/false);
+    if (!label)
+      return {};
+    edits.push_back(*label);
+  }
+  return edits;
+}
+
+SmallVector<Edit> moe::spmd::getLeftPartial(const RepairTrial &trial,
+                                            const Finding &finding) {
+  return Candidates(trial).getLeftPartial(finding);
 }
 
 SmallVector<SmallVector<Edit>>

@@ -63,6 +63,12 @@ unsigned getNumber(mlir::Location loc);
 SmallVector<SmallVector<Edit>> getRepairCandidates(const RepairTrial &trial,
                                                    const Finding &finding);
 
+/// Edits after which `finding` is no fault since more is left Partial: what is
+/// claimed becomes what is true, and the terms of a sum without meaning are not
+/// reduced before it. Empty if there are none.
+SmallVector<Edit> getLeftPartial(const RepairTrial &trial,
+                                 const Finding &finding);
+
 } // namespace moe::spmd
 
 #endif // MOE_LIB_ANALYSIS_REPAIRTRIAL_H

@@ -78,8 +78,13 @@ static void keepBest(SmallVectorImpl<Repair> &repairs, size_t numAxes) {
   auto isSmall = [&](const Repair &repair) {
     return repair.edits.size() <= numAxes;
   };
-  if (llvm::any_of(repairs, isSmall))
-    llvm::erase_if(repairs, std::not_fn(isSmall));
+  const Repair *small = llvm::find_if(repairs, isSmall);
+  if (small == repairs.end())
+    return;
+  Communication cost = small->cost;
+  llvm::erase_if(repairs, [&](const Repair &repair) {
+    return !isSmall(repair) && repair.cost.bytes >= cost.bytes;
+  });
 }
 
 static bool isCheaper(const Repair &a, const Repair &b) {
@@ -88,6 +93,46 @@ static bool isCheaper(const Repair &a, const Repair &b) {
                       repair.cost.collectives, repair.edits.size());
   };
   return key(a) < key(b);
+}
+
+/// Reduces as late as the labels after this one allow: what is claimed becomes
+/// what is true, and so does what that contradicts.
+void RepairSearch::tryLeftPartial(ArrayRef<Finding> error,
+                                  SmallVectorImpl<Repair> &repairs) {
+  constexpr unsigned mostRounds = 8;
+  int64_t size = base->checked.getBody().front().getOperations().size();
+  EditableProgram edited = program.clone();
+  std::unique_ptr<RepairTrial> trial = check(edited);
+  Repair repair;
+  size_t first = error.begin() - findings.begin();
+  for (unsigned round = 0; trial && round < mostRounds && budget >= size;
+       ++round) {
+    // What this error is about, then what the edits have made false.
+    SmallVector<Edit> edits;
+    for (auto [i, finding] : llvm::enumerate(trial->analysis->getFindings()))
+      if (round ? !base->knows(trial->faults[i])
+                : i >= first && i < first + error.size())
+        for (const Edit &edit : getLeftPartial(*trial, finding))
+          if (!llvm::is_contained(edits, edit))
+            edits.push_back(edit);
+    if (edits.empty())
+      return;
+    for (const Edit &edit : edits)
+      if (failed(edited.apply(edit)))
+        return;
+    llvm::append_range(repair.edits, edits);
+    ++numTried;
+    budget -= size;
+    trial = check(edited);
+    if (!trial || !isAcceptable(*trial, error, repair))
+      continue;
+    if (llvm::none_of(repairs, [&](const Repair &other) {
+          return llvm::equal(other.edits, repair.edits);
+        }))
+      repairs.insert(llvm::upper_bound(repairs, repair, isCheaper),
+                     std::move(repair));
+    return;
+  }
 }
 
 SmallVector<Repair> RepairSearch::find(ArrayRef<Finding> error) {
@@ -149,6 +194,7 @@ SmallVector<Repair> RepairSearch::find(ArrayRef<Finding> error) {
         llvm::append_range(edits, lists[i]);
     tryEdits(program, {}, edits, /*mayGoOn=*/true);
   }
+  tryLeftPartial(error, repairs);
   keepBest(repairs, error.size());
   if (!repairs.empty() && repairs.front().numRevealed == 0)
     return repairs;

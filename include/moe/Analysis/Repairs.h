@@ -131,6 +131,9 @@ private:
   bool isAcceptable(const RepairTrial &trial, llvm::ArrayRef<Finding> error,
                     Repair &repair) const;
 
+  void tryLeftPartial(llvm::ArrayRef<Finding> error,
+                      llvm::SmallVectorImpl<Repair> &repairs);
+
   EditableProgram program;
   bool differentiated;
   /// Findings of the function that was checked.

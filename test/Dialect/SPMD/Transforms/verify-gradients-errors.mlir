@@ -105,7 +105,7 @@ func.func @whole_and_part(%r: !R, %d: !D) -> (!S, !R) {
 // expected-note @below {{wrong because of it: result 0}}
 func.func @rows(%g: !G) -> !S {
   // expected-error @below {{[G3] this value is claimed shard<0> over 'tp', but is ragged<0>: it is cut otherwise}}
-  // expected-note @below {{help: no repair found, of 1 tried}}
+  // expected-note @below {{help: no repair found, of 2 tried}}
   %0 = spmd.claim %g : !G -> !S
   return %0 : !S
 }
