@@ -361,14 +361,17 @@ Value LayerBuilder::buildRouted(Value tokens, Value scores, Value experts) {
   int64_t n = t * config.topK;
   auto countsType = cast<PlacedTensorType>(
       unknown({e}).cloneWith(ArrayRef<int64_t>{e}, builder.getIntegerType(32)));
-  // Every rank needs all counts, whichever tokens it handles.
-  Value counts = CountOp::create(builder, loc, countsType, experts);
   if (tokensAreCut()) {
     Placement cut = Placement::shard(0);
     tokens = convert(at("routed_input", tokens), cut);
     scores = convert(scores, cut);
     experts = convert(experts, cut);
   }
+  // Of the rows that there are: with cut tokens each rank counts its own, and a
+  // rank of experts needs all of theirs.
+  Value counts = CountOp::create(builder, loc, countsType, experts);
+  if (tokensAreCut())
+    counts = convert(counts, Placement::replicate());
   Value rowScores =
       PermuteOp::create(builder, loc, unknown({n}), scores, experts, e);
   Value rows =

@@ -199,6 +199,27 @@ static SmallVector<spmd::Placement> cutOver(spmd::MeshAttr mesh, int32_t axis) {
   return placements;
 }
 
+/// Everybody's counts [ranks, E] over `axis`, from this rank's [E].
+static Value gatherCounts(LocalBuilder &local, Value counts,
+                          spmd::MeshAttr mesh, int32_t axis) {
+  OpBuilder &b = local.builder;
+  int64_t ranks = mesh.getLeafAxes()[axis].getSize();
+  int64_t numExperts = cast<RankedTensorType>(counts.getType()).getDimSize(0);
+  Value mine = tensor::ExpandShapeOp::create(
+      b, local.loc, RankedTensorType::get({1, numExperts}, b.getI32Type()),
+      counts, ArrayRef<ReassociationIndices>{{0, 1}});
+  Value everybody = local.empty(
+      {b.getIndexAttr(ranks), b.getIndexAttr(numExperts)}, b.getI32Type());
+  auto type = spmd::PlacedTensorType::get({ranks, numExperts}, b.getI32Type(),
+                                          mesh, cutOver(mesh, axis));
+  return rt::AllGatherOp::create(
+             b, local.loc, TypeRange{everybody.getType()}, local.rank,
+             ValueRange{mine}, ValueRange{everybody},
+             b.getDenseI32ArrayAttr(axis), StringAttr(), IntegerAttr(),
+             b.getTypeArrayAttr(Type(type)), b.getI64IntegerAttr(0))
+      .getResult(0);
+}
+
 static FailureOr<RowTables> buildTables(LocalBuilder &local, Operation *op,
                                         spmd::PlacedTensorType type,
                                         Value experts, int64_t numExperts) {
@@ -229,21 +250,8 @@ static FailureOr<RowTables> buildTables(LocalBuilder &local, Operation *op,
                          "help: cut them over one axis");
   tables.axis = axes[0];
   int64_t ranks = type.getMesh().getLeafAxes()[axes[0]].getSize();
-  Value counts = countRows(local, experts, numExperts);
-  Value mine = tensor::ExpandShapeOp::create(
-      b, loc, RankedTensorType::get({1, numExperts}, b.getI32Type()), counts,
-      ArrayRef<ReassociationIndices>{{0, 1}});
-  Value everybody = local.empty(
-      {b.getIndexAttr(ranks), b.getIndexAttr(numExperts)}, b.getI32Type());
-  auto allCounts = spmd::PlacedTensorType::get(
-      {ranks, numExperts}, b.getI32Type(), type.getMesh(),
-      cutOver(type.getMesh(), tables.axis));
-  everybody = rt::AllGatherOp::create(
-                  b, loc, TypeRange{everybody.getType()}, local.rank,
-                  ValueRange{mine}, ValueRange{everybody},
-                  b.getDenseI32ArrayAttr(axes), StringAttr(), IntegerAttr(),
-                  b.getTypeArrayAttr(Type(allCounts)), b.getI64IntegerAttr(0))
-                  .getResult(0);
+  Value everybody = gatherCounts(local, countRows(local, experts, numExperts),
+                                 type.getMesh(), tables.axis);
   auto axis = b.getI32IntegerAttr(tables.axis);
   // All rows of the group may come here.
   int64_t maxRows = type.getDimSize(0) * type.getDimSize(1);
@@ -264,6 +272,52 @@ static FailureOr<RowTables> buildTables(LocalBuilder &local, Operation *op,
   tables.departure = plan.getResult(3);
   return tables;
 }
+
+namespace {
+
+/// The sum of counts over the ranks that have the tokens. The exchange of rows
+/// gathers everybody's counts anyway: their sum costs nothing more.
+struct CountSumPattern : OpConversionPattern<spmd::RedistributeOp> {
+  using OpConversionPattern::OpConversionPattern;
+
+  LogicalResult
+  matchAndRewrite(spmd::RedistributeOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    auto count = op.getInput().getDefiningOp<CountOp>();
+    if (!count)
+      return failure();
+    auto experts = cast<spmd::PlacedTensorType>(count.getExperts().getType());
+    SmallVector<int32_t> axes = getCuttingAxes(experts, 0);
+    auto from = cast<spmd::PlacedTensorType>(op.getInput().getType());
+    SmallVector<spmd::Placement> placements(from.getPlacements());
+    if (axes.size() != 1 || placements[axes[0]] != spmd::Placement::partial())
+      return failure();
+    placements[axes[0]] = spmd::Placement::replicate();
+    if (op.getType() != from.withPlacements(placements))
+      return failure();
+    LocalBuilder local(rewriter, op);
+    Value everybody =
+        gatherCounts(local, adaptor.getInput(), experts.getMesh(), axes[0]);
+    MLIRContext *context = getContext();
+    AffineMap perCount =
+        AffineMap::getPermutationMap(ArrayRef<unsigned>{1, 0}, context);
+    AffineMap perExpert =
+        AffineMap::get(2, 0, rewriter.getAffineDimExpr(0), context);
+    Value zeros =
+        local.zeros(OpFoldResult(rewriter.getIndexAttr(from.getDimSize(0))),
+                    rewriter.getI32Type());
+    rewriter.replaceOpWithNewOp<linalg::GenericOp>(
+        op, zeros.getType(), everybody, zeros, ArrayRef{perCount, perExpert},
+        ArrayRef{utils::IteratorType::parallel, utils::IteratorType::reduction},
+        [](OpBuilder &b, Location loc, ValueRange args) {
+          Value sum = arith::AddIOp::create(b, loc, args[1], args[0]);
+          linalg::YieldOp::create(b, loc, sum);
+        });
+    return success();
+  }
+};
+
+} // namespace
 
 /// out[i, ...] = rows[table[i], ...]
 static Value reorder(LocalBuilder &local, Value rows, Value table) {
@@ -402,4 +456,6 @@ void moe::populateRoutingLocalizePatterns(const LocalTypeConverter &converter,
                ToRowsPattern<DispatchOp>, ToRowsPattern<PermuteOp>,
                FromRowsPattern<CombineOp>, FromRowsPattern<UnpermuteOp>>(
       converter, patterns.getContext());
+  patterns.add<CountSumPattern>(converter, patterns.getContext(),
+                                /*benefit=*/2);
 }
