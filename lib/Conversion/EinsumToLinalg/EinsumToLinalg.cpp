@@ -188,6 +188,13 @@ static Value expand(OpBuilder &b, rt::GroupedEinsumOp op) {
     Value row = tensor::ExtractOp::create(inner, loc, offsets, expert);
     return arith::IndexCastOp::create(inner, loc, inner.getIndexType(), row);
   };
+  // Counts may be wrong: of a program with false claims, or from a file.
+  Value rows = tensor::DimOp::create(
+      b, loc, lhs.isWeight() ? rhs.tensor : lhs.tensor, 0);
+  Value tooMany = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ugt,
+                                        offsetOf(b, numExperts), rows);
+  rt::FailIfOp::create(b, loc, op.getRank(), tooMany,
+                       "the counts of experts are of more rows than there are");
   Value zeros = zerosLike(b, loc, init, getSumType(elementOf(init)));
   auto loop = scf::ForOp::create(
       b, loc, zero, numExperts, one, zeros,

@@ -16,12 +16,15 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/SymbolTable.h"
 #include "moe/Conversion/Passes.h"
 #include "moe/Dialect/Runtime/IR/Runtime.h"
+#include "moe/Dialect/SPMD/IR/Locations.h"
 #include "moe/Dialect/SPMD/IR/SPMD.h"
 #include "moe/Target/ProgramDescription.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/xxhash.h"
 
 namespace moe {
 #define GEN_PASS_DEF_RUNTIMETOLLVM
@@ -78,6 +81,20 @@ public:
   }
   Value dtype(Value memref) {
     return i32(dtypeOf(cast<MemRefType>(memref.getType()).getElementType()));
+  }
+  /// A string that ends in 0, once in the module.
+  Value text(StringRef value) {
+    std::string name =
+        "moert_text_" + llvm::utohexstr(llvm::xxh3_64bits(value));
+    OpBuilder top(module.getBodyRegion());
+    auto global = module.lookupSymbol<LLVM::GlobalOp>(name);
+    if (!global)
+      global = LLVM::GlobalOp::create(
+          top, module.getLoc(),
+          LLVM::LLVMArrayType::get(top.getI8Type(), value.size() + 1),
+          /*isConstant=*/true, LLVM::Linkage::Internal, name,
+          top.getStringAttr(value.str() + '\0'));
+    return LLVM::AddressOfOp::create(b, loc, global);
   }
   Type pointerType() { return LLVM::LLVMPointerType::get(b.getContext()); }
 
@@ -212,6 +229,12 @@ void RuntimeToLLVMPass::lower(Operation *op) {
     index.replaceAllUsesWith(
         arith::IndexCastOp::create(c.b, c.loc, c.b.getIndexType(), result)
             .getResult());
+  } else if (auto fail = dyn_cast<rt::FailIfOp>(op)) {
+    auto branch =
+        scf::IfOp::create(c.b, c.loc, fail.getCondition(), /*withElse=*/false);
+    c.b.setInsertionPointToStart(branch.thenBlock());
+    c.call("moert_fail", {fail.getRank(), c.text(spmd::getPlace(c.loc)),
+                          c.text(fail.getMessage())});
   } else if (auto reduce = dyn_cast<rt::AllReduceOp>(op)) {
     Value in = reduce.getInputs()[0], out = reduce.getOutputs()[0];
     c.call("moert_all_reduce",

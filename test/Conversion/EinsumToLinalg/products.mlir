@@ -54,8 +54,13 @@ func.func @narrow(%rank: !llvm.ptr, %a: tensor<4x6xbf16>, %b: tensor<8x6xbf16>,
   return %0 : tensor<4x8xbf16>
 }
 
-// One product per expert, of the rows from its offset to the next one's.
+// One product per expert, of the rows from its offset to the next one's, of which
+// there may not be more than rows.
 // CHECK-LABEL: func.func @grouped
+// CHECK: %[[ROWS:.*]] = tensor.dim %arg1
+// CHECK: %[[LAST:.*]] = arith.index_cast
+// CHECK: %[[MANY:.*]] = arith.cmpi ugt, %[[LAST]], %[[ROWS]]
+// CHECK: moert.fail_if %arg0, %[[MANY]], "the counts of experts are of more rows than there are"
 // CHECK: scf.for %[[EXPERT:.*]] = %c0{{.*}} to
 // CHECK: %[[NEXT:.*]] = arith.addi %[[EXPERT]], %c1
 // CHECK: tensor.extract %{{.*}}[%[[EXPERT]]]

@@ -6,7 +6,10 @@
 
 // TARGET: @moert_program("{{.*}}\22target\22:\22abacus\22
 
-// The description, then the program, then what the runtime calls.
+// Texts are there once. The description, then the program, then what the runtime
+// calls.
+// CHECK-COUNT-2: llvm.mlir.global internal constant @moert_text_
+// CHECK-NOT: @moert_text_
 // CHECK: llvm.mlir.global external constant @moert_program("{
 // CHECK-SAME: \22collectives\22:[{\22axes\22:[0],\22kind\22:\22all_reduce\22,\22location\22:\22{{[^ ]*}}calls.mlir:[[#]]:3\22,\22phase\22:\22forward\22,\22site\22:\22here\22}
 // CHECK-SAME: \22kind\22:\22all_gather\22
@@ -24,6 +27,13 @@ func.func @f(%rank: !llvm.ptr, %x: memref<4x6xf32>, %y: memref<8x6xf32>)
   // CHECK: call @moert_all_gather(%arg0, %[[NEXT]]
   moert.all_gather %rank ins(%x : memref<4x6xf32>) outs(%y : memref<8x6xf32>)
       {axes = array<i32: 0>, collective = 1 : i32, dim = 0 : i64}
+  // CHECK: scf.if %{{.*}} {
+  // CHECK: %[[LINE:.*]] = llvm.mlir.addressof @moert_text_
+  // CHECK: %[[TEXT:.*]] = llvm.mlir.addressof @moert_text_
+  // CHECK: call @moert_fail(%arg0, %[[LINE]], %[[TEXT]])
+  %wrong = llvm.mlir.constant(true) : i1
+  moert.fail_if %rank, %wrong, "it is wrong" loc("f.mlir":3:4)
+  moert.fail_if %rank, %wrong, "it is wrong" loc("f.mlir":3:4)
   return
 }
 

@@ -75,6 +75,21 @@ def MoERT_AxisIndexOp : MoERT_Op<"axis_index", [Pure]> {
   let assemblyFormat = "$rank attr-dict";
 }
 
+def MoERT_FailIfOp : MoERT_Op<"fail_if", [MemoryEffects<[MemWrite]>]> {
+  let summary = "ends the run with an error of this rank";
+  let description = [{
+    If `condition` holds, with `message` at the operation's place in the file.
+
+    Example:
+    ```mlir
+    moert.fail_if %rank, %tooMany, "more rows than there are"
+    ```
+  }];
+  let arguments = (ins LLVM_DefaultPointer:$rank, I1:$condition,
+                       StrAttr:$message);
+  let assemblyFormat = "$rank `,` $condition `,` $message attr-dict";
+}
+
 def MoERT_AllReduceOp : MoERT_CollectiveOp<"all_reduce"> {
   let summary = "the reduction of all ranks' operands, on every rank";
   let description = [{
