@@ -445,15 +445,33 @@ void LocalizePass::runOnOperation() {
   }
 }
 
-/// Reports the first operation that there is no local program for.
+/// The element types that moert.h knows.
+static bool isCompiled(Type element) {
+  return element.isF32() || element.isF64() || element.isBF16() ||
+         element.isInteger(32) || element.isInteger(64);
+}
+
+/// Reports the first operation or value that there is no local program for.
 static LogicalResult checkCompiled(func::FuncOp function) {
-  WalkResult walk = function.walk([](Operation *op) -> WalkResult {
-    if (!isa<ComputeOp, OpaqueOp>(op))
-      return WalkResult::advance();
-    return op->emitError("'")
-           << op->getName()
-           << "' is checked, but not compiled; help: write it with operations "
-              "of moe, or run it with moe-run --backend reference";
+  auto check = [](Operation *op, TypeRange types) -> LogicalResult {
+    for (Type type : types)
+      if (auto placed = dyn_cast<PlacedTensorType>(type);
+          placed && !isCompiled(placed.getElementType()))
+        return op->emitError("elements of ")
+               << placed.getElementType()
+               << " are not compiled; help: use f32, bf16 or f64 for numbers, "
+                  "i32 or i64 for integers";
+    return success();
+  };
+  if (failed(check(function, function.getArgumentTypes())))
+    return failure();
+  WalkResult walk = function.walk([&](Operation *op) -> WalkResult {
+    if (isa<ComputeOp, OpaqueOp>(op))
+      return op->emitError("'")
+             << op->getName()
+             << "' is checked, but not compiled; help: write it with "
+                "operations of moe, or run it with moe-run --backend reference";
+    return check(op, op->getResultTypes());
   });
   return failure(walk.wasInterrupted());
 }
