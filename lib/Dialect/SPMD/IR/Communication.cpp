@@ -11,12 +11,14 @@ using namespace moe::spmd;
 
 int64_t moe::spmd::getLocalBytes(PlacedTensorType type) {
   int64_t bytes = (type.getElementType().getIntOrFloatBitWidth() + 7) / 8;
-  for (int64_t size : type.getShape())
-    bytes *= size;
   auto axes = type.getMesh().getLeafAxes();
-  for (auto [axis, placement] : llvm::zip_equal(axes, type.getPlacements()))
-    if (placement.isCut())
-      bytes = (bytes + axis.getSize() - 1) / axis.getSize();
+  for (auto [dim, size] : llvm::enumerate(type.getShape())) {
+    int64_t part = size;
+    for (auto [axis, placement] : llvm::zip_equal(axes, type.getPlacements()))
+      if (placement.isCut() && placement.dim == int64_t(dim))
+        part = llvm::divideCeil(part, axis.getSize());
+    bytes *= part;
+  }
   return bytes;
 }
 
