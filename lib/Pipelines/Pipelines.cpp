@@ -96,11 +96,13 @@ void moe::registerCompilerDialects(DialectRegistry &registry) {
   tensor::registerBufferizableOpInterfaceExternalModels(registry);
 }
 
-void moe::buildMoELocalizePipeline(OpPassManager &pm) {
+void moe::buildMoELocalizePipeline(OpPassManager &pm, int64_t bucketBytes) {
   pm.addPass(createLocalize());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
-  pm.addNestedPass<func::FuncOp>(rt::createBucketCollectives());
+  rt::BucketCollectivesOptions buckets;
+  buckets.maxBytes = bucketBytes;
+  pm.addNestedPass<func::FuncOp>(rt::createBucketCollectives(buckets));
   pm.addNestedPass<func::FuncOp>(rt::createNumberCollectives());
 }
 

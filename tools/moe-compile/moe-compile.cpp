@@ -42,6 +42,11 @@ static cl::opt<std::string>
     policy("policy", cl::init("min-cut"),
            cl::desc("Where reductions go: min-cut, boundary or eager"),
            cl::value_desc("POLICY"), cl::cat(category));
+static cl::opt<uint32_t> bucketBytes(
+    "bucket-bytes", cl::init(4096),
+    cl::desc("Make one all-reduce of small ones that have at most so many "
+             "bytes together; 0: of none"),
+    cl::value_desc("N"), cl::cat(category));
 static cl::opt<std::string> reportPath(
     "report",
     cl::desc(
@@ -151,7 +156,7 @@ int main(int argc, char **argv) {
   // A program with false claims keeps its reductions where they are.
   if (!noVerify)
     moe::buildMoEDeferPipeline(localize, policy);
-  moe::buildMoELocalizePipeline(localize);
+  moe::buildMoELocalizePipeline(localize, bucketBytes);
   if (mlir::failed(localize.run(*module)))
     return 1;
   mlir::FailureOr<std::string> reportText;

@@ -8,6 +8,7 @@
 #define MOE_PIPELINES_PIPELINES_H
 
 #include "llvm/ADT/StringRef.h"
+#include <cstdint>
 
 namespace mlir {
 class DialectRegistry;
@@ -37,8 +38,10 @@ void buildMoECheckPipeline(mlir::OpPassManager &pm,
 void buildMoEDeferPipeline(mlir::OpPassManager &pm, llvm::StringRef policy);
 
 /// From a joint function, inferred and verified, to one rank's program over
-/// local tensors, its collectives in their final order.
-void buildMoELocalizePipeline(mlir::OpPassManager &pm);
+/// local tensors, its collectives in their final order. `bucketBytes` is an
+/// option of moert-bucket-collectives.
+void buildMoELocalizePipeline(mlir::OpPassManager &pm,
+                              int64_t bucketBytes = 4096);
 
 /// From there to the LLVM dialect, for the CPU. Needs
 /// `registerCompilerDialects`.
