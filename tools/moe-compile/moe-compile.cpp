@@ -10,6 +10,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/FileUtilities.h"
 #include "moe/Pipelines/Pipelines.h"
+#include "moe/Support/CommandLine.h"
 #include "moe/Support/OutputFile.h"
 #include "moe/Support/StackOverflow.h"
 #include "moe/Target/DeviceCode.h"
@@ -105,11 +106,10 @@ static int write(llvm::StringRef path, llvm::StringRef contents) {
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   cl::HideUnrelatedOptions(category);
-  if (!cl::ParseCommandLineOptions(
+  if (!moe::parseCommandLine(
           argc, argv,
           "A layer's IR to a program that each rank runs\n\n"
-          "  moe-compile layer.mlir -o layer.so --target cpu\n",
-          &llvm::errs()))
+          "  moe-compile layer.mlir -o layer.so --target cpu\n"))
     return 1;
   if (inputPath.empty())
     return fail("no input", "moe-compile FILE.mlir -o layer.so");

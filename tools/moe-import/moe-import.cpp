@@ -6,8 +6,8 @@
 
 #include "mlir/IR/MLIRContext.h"
 #include "moe/Import/LayerImporter.h"
+#include "moe/Support/CommandLine.h"
 #include "moe/Support/OutputFile.h"
-#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -65,10 +65,8 @@ static cl::opt<std::string> dtypeText("dtype", cl::init("f32"),
                                       cl::cat(category));
 
 static int fail(const ImportError &error) {
-  // The command line's parser prints some errors by itself.
-  if (!error.message.empty())
-    llvm::errs() << "moe-import: error: " << error.message << "\n";
-  llvm::errs() << "help: " << error.help << "\n";
+  llvm::errs() << "moe-import: error: " << error.message
+               << "\nhelp: " << error.help << "\n";
   return 1;
 }
 
@@ -164,44 +162,22 @@ static mlir::LogicalResult writeModule(mlir::ModuleOp module,
   return writeText(outputPath, text, error);
 }
 
-/// Reads the command line; the parser's complaint becomes an error like others.
-static mlir::LogicalResult parseCommandLine(int argc, char **argv,
-                                            ImportError &error) {
-  std::string complaints;
-  llvm::raw_string_ostream os(complaints);
-  bool parsed = cl::ParseCommandLineOptions(
-      argc, argv,
-      "One MoE layer of a model's config.json as IR\n\n"
-      "  moe-import config.json -o layer.mlir --mesh tp=2 --plan tp2ep \\\n"
-      "      --batch 2 --seq 16 --sequence-parallel --labels titan-1878\n",
-      &os);
-  error.help = "moe-import --help lists the flags";
-  if (!parsed) {
-    // The first line says it; it ends in advice of its own, "Try: ..".
-    llvm::StringRef line = llvm::StringRef(complaints).split('\n').first;
-    line = line.substr(0, line.find("  Try: "));
-    line.consume_front("moe-import: ");
-    error.message = line.rtrim(".! ").str();
-    if (!line.empty())
-      error.message[0] = llvm::toLower(line[0]);
-    return mlir::failure();
-  }
-  if (configPath.empty()) {
-    error = {"CONFIG.json is missing",
-             "name a model's config.json, as in moe-import config.json"};
-    return mlir::failure();
-  }
-  return mlir::success();
-}
-
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   cl::HideUnrelatedOptions(category);
+  if (!moe::parseCommandLine(
+          argc, argv,
+          "One MoE layer of a model's config.json as IR\n\n"
+          "  moe-import config.json -o layer.mlir --mesh tp=2 --plan tp2ep \\\n"
+          "      --batch 2 --seq 16 --sequence-parallel --labels titan-1878\n"))
+    return 1;
+  if (configPath.empty())
+    return fail({"CONFIG.json is missing",
+                 "name a model's config.json, as in moe-import config.json"});
   ImportError error;
   LayerOptions options;
   std::string text;
-  if (failed(parseCommandLine(argc, argv, error)) ||
-      failed(parseOptions(options, error)) ||
+  if (failed(parseOptions(options, error)) ||
       failed(readFile(configPath, text, error)))
     return fail(error);
   auto config = LayerConfig::parse(text, configPath, error);
