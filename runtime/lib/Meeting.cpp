@@ -191,13 +191,16 @@ void Meeting::getReason(RunReport &report) const {
 
 size_t Meeting::describePlace(int64_t rank, char *text, size_t size) const {
   int64_t place = rankStates[rank].place.load(), collective = place / 4 - 1;
-  std::string_view before = place % 4 == AtTheEnd ? "at the end of a step"
-                            : place % 4 == Inside ? "in "
-                            : collective < 0 ? "before its first collective"
-                                             : "after ";
-  std::string_view name;
-  if (place % 4 != AtTheEnd && collective >= 0)
+  bool ended = place % 4 == AtTheEnd;
+  std::string_view before, name;
+  if (collective < 0) {
+    before = ended ? "at the end of a step" : "before its first collective";
+  } else {
+    before = ended                 ? "at the end of a step, after "
+             : place % 4 == Inside ? "in "
+                                   : "after ";
     name = names[collective];
+  }
   size_t length = before.substr(0, size).copy(text, size);
   return length + name.substr(0, size - length).copy(text + length, size);
 }
@@ -291,7 +294,9 @@ bool Meeting::wait(const Group &group, int64_t rank, bool check) {
 void Meeting::beginStep(int64_t rank) {
   size_t size = info.collectives.size();
   std::fill_n(counts + rank * size, size, CollectiveCount());
-  rankStates[rank].place = After;
+  // The last collective stays: it is the nearest line that can be named.
+  std::atomic<int64_t> &place = rankStates[rank].place;
+  place = place / 4 * 4 + After;
 }
 
 bool Meeting::meet(int64_t rank, const Request &request) {
@@ -314,7 +319,8 @@ bool Meeting::part(int64_t rank) {
 }
 
 bool Meeting::finishStep(int64_t rank) {
-  rankStates[rank].place = AtTheEnd;
+  std::atomic<int64_t> &place = rankStates[rank].place;
+  place = place / 4 * 4 + AtTheEnd;
   return wait(groups.back(), rank, /*check=*/false);
 }
 

@@ -58,7 +58,7 @@ public:
   /// The group of `rank` over the axes of `collective`.
   const Group &getGroup(int32_t collective, int64_t rank) const;
 
-  /// Forgets the counts and the place of `rank`.
+  /// Forgets the counts of `rank`.
   void beginStep(int64_t rank);
   /// Says what `rank` asks for and waits for its group. False if the run has
   /// ended.
@@ -87,7 +87,7 @@ public:
   /// Why, once all ranks have stopped.
   void getReason(RunReport &report) const;
   /// "in all_reduce #1 at 'x' (layer.mlir:5:10, backward)", "after" it, "before
-  /// its first collective", "at the end of a step".
+  /// its first collective", "at the end of a step, after all_reduce #1 ..".
   std::string describePlace(int64_t rank) const;
   /// The same for signal handlers: at `text`, cut off after `size` bytes;
   /// returns the length.

@@ -626,6 +626,23 @@ TEST_P(RunTest, NamesAFewOfManyThatAreWaitedFor) {
                                       std::string(first) + ")");
 }
 
+TEST_P(RunTest, NamesTheLastCollectiveAtTheEndOfAStep) {
+  auto nothing = [](moert_context *) {};
+  options.afterStep = [](int64_t rank, LocalTensors &, const LocalTensors &,
+                         std::string &) {
+    if (rank == 1)
+      std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    return true;
+  };
+  options.timeout = 0.3;
+  RunReport report =
+      run(describe({2}, "all_reduce", {0}), deedOfRankOne<+nothing>);
+  EXPECT_EQ(report.outcome, RunReport::TimedOut);
+  EXPECT_EQ(report.error,
+            "rank 0 has waited 0.3 s at the end of a step, after " +
+                std::string(second) + " for rank 1 (after " + second + ")");
+}
+
 /// What leaves a thread behind, or ends it and all others.
 class ProcessTest : public RunTest {};
 
@@ -671,6 +688,23 @@ TEST_P(ProcessTest, SaysWhoIsKilled) {
                                ? "rank 1 was killed by signal 9 (Killed) after "
                                : "the process of rank 1 died after ") +
                               std::string(first));
+}
+
+template <int number>
+int32_t dieInTheSecondStep(moert_context *context, void *const *buffers) {
+  thread_local int steps = 0;
+  if (++steps == 2 && moert_axis_index(context, 0) == 1)
+    ::raise(number);
+  return deedOfRankOne<[](moert_context *) {}>(context, buffers);
+}
+
+TEST_P(ProcessTest, NamesACollectiveOfTheStepBefore) {
+  options.steps = 3;
+  RunReport report =
+      run(describe({3}, "all_reduce", {0}), dieInTheSecondStep<SIGKILL>);
+  EXPECT_EQ(report.outcome, RunReport::Failed);
+  EXPECT_CONTAINS(report.error, "rank 1 ");
+  EXPECT_CONTAINS(report.error, " after " + std::string(second));
 }
 
 TEST_P(ProcessTest, SaysWhoExits) {
