@@ -6,6 +6,7 @@
 
 #include "moe/Reference/Kernels.h"
 #include "llvm/ADT/STLExtras.h"
+#include <cmath>
 
 using namespace moe;
 using namespace moe::reference;
@@ -129,6 +130,14 @@ FailureOr<Tensor<T>> reference::normalizeVjp(const Tensor<T> &x,
 // Routing
 //===----------------------------------------------------------------------===//
 
+/// Whether all can be compared; those of the field always can.
+template <typename T>
+static bool areNumbers(ArrayRef<T> values) {
+  if constexpr (std::is_floating_point_v<T>)
+    return llvm::none_of(values, [](T value) { return std::isnan(value); });
+  return true;
+}
+
 /// The `count` largest of `values` that `allowed` admits, in descending order,
 /// the lower index first among equals. Fewer if there are fewer.
 template <typename T>
@@ -174,8 +183,8 @@ reference::topK(const Tensor<T> &scores, const Tensor<T> *bias, int64_t groups,
       for (auto [score, offset] : llvm::zip_equal(row, bias->data))
         score += offset;
     SmallVector<bool> allowed(experts, true);
+    SmallVector<T> groupScores;
     if (groups > 1) {
-      SmallVector<T> groupScores;
       for (int64_t group = 0; group < groups; ++group) {
         ArrayRef<T> members =
             ArrayRef<T>(row).slice(group * perGroup, perGroup);
@@ -189,6 +198,11 @@ reference::topK(const Tensor<T> &scores, const Tensor<T> *bias, int64_t groups,
       for (int64_t group : largest<T>(
                groupScores, SmallVector<bool>(groups, true), limitedGroups))
         std::fill_n(allowed.begin() + group * perGroup, perGroup, true);
+    }
+    if (!areNumbers<T>(row) || !areNumbers<T>(groupScores)) {
+      error = "the scores of this rank's token " + std::to_string(token) +
+              " have no order: not all are finite numbers";
+      return failure();
     }
     llvm::copy(largest<T>(row, allowed, numChosen),
                result.data.begin() + token * numChosen);

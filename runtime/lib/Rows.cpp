@@ -6,6 +6,8 @@
 
 #include "moert/Program.h"
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <numeric>
 #include <vector>
@@ -26,8 +28,13 @@ double loadBFloat(const void *data, int64_t i) {
   return value;
 }
 
-/// The experts that `groups` leave to choose from, by number.
-void limitGroups(std::vector<double> &scores, std::vector<bool> &allowed,
+bool hasNaN(const std::vector<double> &values) {
+  return std::ranges::any_of(values, [](double x) { return std::isnan(x); });
+}
+
+/// Bars the experts that `groups` do not leave to choose from. False if the
+/// groups have no order.
+bool limitGroups(const std::vector<double> &scores, std::vector<bool> &allowed,
                  int64_t groups, int64_t limited) {
   int64_t size = int64_t(scores.size()) / groups;
   std::vector<double> best(groups);
@@ -37,6 +44,8 @@ void limitGroups(std::vector<double> &scores, std::vector<bool> &allowed,
     std::sort(group.rbegin(), group.rend());
     best[g] = group[0] + (size > 1 ? group[1] : 0);
   }
+  if (hasNaN(best))
+    return false;
   std::vector<int64_t> order(groups);
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
@@ -45,14 +54,13 @@ void limitGroups(std::vector<double> &scores, std::vector<bool> &allowed,
   for (int64_t i = limited; i < groups; ++i)
     for (int64_t e = 0; e < size; ++e)
       allowed[order[i] * size + e] = false;
+  return true;
 }
 
-} // namespace
-
-void moert_top_k(moert_context *, int32_t dtype, const void *scores,
-                 const void *bias, int32_t *experts, int64_t tokens,
-                 int64_t numExperts, int64_t chosen, int64_t groups,
-                 int64_t limitedGroups) {
+/// As moert_top_k. Returns the first token whose scores have no order, or -1.
+int64_t chooseExperts(int32_t dtype, const void *scores, const void *bias,
+                      int32_t *experts, int64_t tokens, int64_t numExperts,
+                      int64_t chosen, int64_t groups, int64_t limitedGroups) {
   auto get = dtype == MOERT_F64    ? load<double>
              : dtype == MOERT_BF16 ? loadBFloat
                                    : load<float>;
@@ -62,8 +70,9 @@ void moert_top_k(moert_context *, int32_t dtype, const void *scores,
     for (int64_t e = 0; e < numExperts; ++e)
       row[e] = get(scores, t * numExperts + e) + (bias ? get(bias, e) : 0);
     std::vector<bool> allowed(numExperts, true);
-    if (groups > 1)
-      limitGroups(row, allowed, groups, limitedGroups);
+    if (hasNaN(row) ||
+        (groups > 1 && !limitGroups(row, allowed, groups, limitedGroups)))
+      return t;
     std::iota(order.begin(), order.end(), 0);
     std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
       if (allowed[a] != allowed[b])
@@ -72,28 +81,49 @@ void moert_top_k(moert_context *, int32_t dtype, const void *scores,
     });
     std::copy_n(order.begin(), chosen, experts + t * chosen);
   }
+  return -1;
+}
+
+} // namespace
+
+void moert_top_k(moert_context *context, const char *location, int32_t dtype,
+                 const void *scores, const void *bias, int32_t *experts,
+                 int64_t tokens, int64_t numExperts, int64_t chosen,
+                 int64_t groups, int64_t limitedGroups) {
+  int64_t token = chooseExperts(dtype, scores, bias, experts, tokens,
+                                numExperts, chosen, groups, limitedGroups);
+  if (token < 0)
+    return;
+  char text[128];
+  (void)std::snprintf(text, sizeof(text),
+                      "the scores of this rank's token %lld have no order: not "
+                      "all are finite numbers",
+                      static_cast<long long>(token));
+  moert_fail(context, location, text);
 }
 
 /// Before anything that a failure would leave behind.
-static void checkExperts(moert_context *context, const int32_t *experts,
-                         int64_t entries, int64_t numExperts) {
+static void checkExperts(moert_context *context, const char *location,
+                         const int32_t *experts, int64_t entries,
+                         int64_t numExperts) {
   for (int64_t i = 0; i < entries; ++i)
     if (experts[i] < 0 || experts[i] >= numExperts)
-      moert_fail(context, "", "an expert number is out of range");
+      moert_fail(context, location, "an expert number is out of range");
 }
 
-void moert_count_rows(moert_context *context, const int32_t *experts,
-                      int64_t entries, int64_t numExperts, int32_t *counts) {
-  checkExperts(context, experts, entries, numExperts);
+void moert_count_rows(moert_context *context, const char *location,
+                      const int32_t *experts, int64_t entries,
+                      int64_t numExperts, int32_t *counts) {
+  checkExperts(context, location, experts, entries, numExperts);
   std::fill_n(counts, numExperts, 0);
   for (int64_t i = 0; i < entries; ++i)
     ++counts[experts[i]];
 }
 
-void moert_sort_rows(moert_context *context, const int32_t *experts,
-                     int64_t tokens, int64_t chosen, int64_t numExperts,
-                     int64_t *order, int64_t *rows) {
-  checkExperts(context, experts, tokens * chosen, numExperts);
+void moert_sort_rows(moert_context *context, const char *location,
+                     const int32_t *experts, int64_t tokens, int64_t chosen,
+                     int64_t numExperts, int64_t *order, int64_t *rows) {
+  checkExperts(context, location, experts, tokens * chosen, numExperts);
   std::vector<int64_t> next(numExperts + 1);
   for (int64_t i = 0; i < tokens * chosen; ++i)
     ++next[experts[i] + 1];

@@ -96,6 +96,8 @@ public:
           top.getStringAttr(value.str() + '\0'));
     return LLVM::AddressOfOp::create(b, loc, global);
   }
+  /// The operation's place in the file, as a string.
+  Value place() { return text(spmd::getPlace(loc)); }
   Type pointerType() { return LLVM::LLVMPointerType::get(b.getContext()); }
 
   Value call(StringRef name, ArrayRef<Value> operands, Type result = {}) {
@@ -233,8 +235,8 @@ void RuntimeToLLVMPass::lower(Operation *op) {
     auto branch =
         scf::IfOp::create(c.b, c.loc, fail.getCondition(), /*withElse=*/false);
     c.b.setInsertionPointToStart(branch.thenBlock());
-    c.call("moert_fail", {fail.getRank(), c.text(spmd::getPlace(c.loc)),
-                          c.text(fail.getMessage())});
+    c.call("moert_fail",
+           {fail.getRank(), c.place(), c.text(fail.getMessage())});
   } else if (auto reduce = dyn_cast<rt::AllReduceOp>(op)) {
     Value in = reduce.getInputs()[0], out = reduce.getOutputs()[0];
     c.call("moert_all_reduce",
@@ -268,18 +270,18 @@ void RuntimeToLLVMPass::lower(Operation *op) {
                      ? c.pointer(topK.getInputs()[1])
                      : LLVM::ZeroOp::create(c.b, c.loc, c.pointerType());
     c.call("moert_top_k",
-           {topK.getRank(), c.dtype(scores), c.pointer(scores), bias,
+           {topK.getRank(), c.place(), c.dtype(scores), c.pointer(scores), bias,
             c.pointer(out), c.dim(scores, 0), c.dim(scores, 1), c.dim(out, 1),
             c.i64(topK.getGroups()), c.i64(topK.getLimitedGroups())});
   } else if (auto count = dyn_cast<rt::CountRowsOp>(op)) {
     Value experts = count.getInputs()[0], counts = count.getOutputs()[0];
     c.call("moert_count_rows",
-           {count.getRank(), c.pointer(experts), c.product(experts, 0, 2),
-            c.dim(counts, 0), c.pointer(counts)});
+           {count.getRank(), c.place(), c.pointer(experts),
+            c.product(experts, 0, 2), c.dim(counts, 0), c.pointer(counts)});
   } else if (auto sort = dyn_cast<rt::SortRowsOp>(op)) {
     Value experts = sort.getInputs()[0];
     c.call("moert_sort_rows",
-           {sort.getRank(), c.pointer(experts), c.dim(experts, 0),
+           {sort.getRank(), c.place(), c.pointer(experts), c.dim(experts, 0),
             c.dim(experts, 1), c.i64(sort.getNumExperts()),
             c.pointer(sort.getOutputs()[0]), c.pointer(sort.getOutputs()[1])});
   } else if (auto count = dyn_cast<rt::CountReceivedOp>(op)) {

@@ -80,7 +80,7 @@ moe::describeProgram(func::FuncOp function,
                      ArrayRef<gpu::GPUFuncOp> kernels, StringRef target) {
   auto values = function->getAttrOfType<DictionaryAttr>("moert.values");
   json::Object program{
-      {"abi", 1}, {"target", target}, {"function", function.getName()}};
+      {"abi", 2}, {"target", target}, {"function", function.getName()}};
   for (StringRef list : {"arguments", "results"}) {
     json::Array array;
     for (auto value :

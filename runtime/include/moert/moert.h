@@ -15,7 +15,7 @@
  * `torch.chunk`). The caller owns all buffers; arguments are not written.
  *
  * The description:
- *   {"abi": 1, "target": "cpu", "function": "moe_layer.vjp",
+ *   {"abi": 2, "target": "cpu", "function": "moe_layer.vjp",
  *    "mesh": [{"name": "tp", "size": 2}],
  *    "arguments": [{"name": "x", "dtype": "F32", "shape": [2, 16, 64],
  *                   "placements": ["shard<1>"]}],
@@ -63,7 +63,7 @@
 extern "C" {
 #endif
 
-#define MOERT_ABI_VERSION 1
+#define MOERT_ABI_VERSION 2
 
 /* One rank of one run. */
 typedef struct moert_context moert_context;
@@ -114,22 +114,24 @@ void moert_all_to_all(moert_context *context, int32_t collective, int32_t dtype,
  * largest scores[t, e] + bias[e], in descending order, the lower number first
  * in a tie; bias may be null and counts for the choice only. Of `groups` equal
  * groups of experts only the `limited_groups` best may be chosen from, by the
- * sum of a group's two largest scores. */
-void moert_top_k(moert_context *context, int32_t dtype, const void *scores,
-                 const void *bias, int32_t *experts, int64_t tokens,
-                 int64_t num_experts, int64_t chosen, int64_t groups,
-                 int64_t limited_groups);
+ * sum of a group's two largest scores. Fails where these are not numbers. Here
+ * and below `location` is the place in the program that a failure names. */
+void moert_top_k(moert_context *context, const char *location, int32_t dtype,
+                 const void *scores, const void *bias, int32_t *experts,
+                 int64_t tokens, int64_t num_experts, int64_t chosen,
+                 int64_t groups, int64_t limited_groups);
 
 /* counts[e]: how many of the `entries` expert numbers are e. Fails where an
  * expert does not exist. */
-void moert_count_rows(moert_context *context, const int32_t *experts,
-                      int64_t entries, int64_t num_experts, int32_t *counts);
+void moert_count_rows(moert_context *context, const char *location,
+                      const int32_t *experts, int64_t entries,
+                      int64_t num_experts, int32_t *counts);
 
 /* Sorts the entries t * chosen + k of experts[t, k] by (expert, t): order[row]
  * is the entry, rows[entry] the row. Fails where an expert does not exist. */
-void moert_sort_rows(moert_context *context, const int32_t *experts,
-                     int64_t tokens, int64_t chosen, int64_t num_experts,
-                     int64_t *order, int64_t *rows);
+void moert_sort_rows(moert_context *context, const char *location,
+                     const int32_t *experts, int64_t tokens, int64_t chosen,
+                     int64_t num_experts, int64_t *order, int64_t *rows);
 
 /* Rows that this rank gets: counts[r, e] is rank r's rows of expert e, and the
  * experts are cut over `ranks` ranks of `axis`. */

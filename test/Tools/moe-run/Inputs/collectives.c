@@ -53,7 +53,7 @@
 #define ROWS 4
 
 const char moert_program[] =
-    "{\"abi\": 1, \"function\": \"layer\", \"mesh\": [{\"name\": \"dp\", "
+    "{\"abi\": 2, \"function\": \"layer\", \"mesh\": [{\"name\": \"dp\", "
     "\"size\": " NUMBER(DP) "}, {\"name\": \"tp\", \"size\": " NUMBER(
         TP) "}], "
             "\"arguments\": [" VALUE("g", "4, 7", "shard<0>", "partial<sum>") ", " VALUE(

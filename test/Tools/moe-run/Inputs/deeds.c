@@ -18,7 +18,7 @@
 #define DEED
 #endif
 #ifndef ABI
-#define ABI 1
+#define ABI MOERT_ABI_VERSION
 #endif
 #ifndef TARGET
 #define TARGET "cpu"

@@ -3,7 +3,7 @@
     tensors.py FILE NAME:DTYPE:SHAPE[:VALUE]..
 
 SHAPE is as in 2x3; the elements are drawn from NAME, so that equal names have equal
-values, or all are VALUE.
+values, or those of VALUE, as in 1,2,nan, over and over.
 """
 
 import json
@@ -16,8 +16,9 @@ FORMATS = {"F32": "f", "F64": "d", "I32": "i", "I64": "q", "U64": "Q"}
 
 def elements(name, dtype, count, value):
     generator = random.Random(name)
-    for _ in range(count):
-        x = generator.uniform(-1, 1) if value is None else float(value)
+    given = [float(x) for x in value.split(",")] if value else []
+    for i in range(count):
+        x = given[i % len(given)] if given else generator.uniform(-1, 1)
         # bfloat16 is the upper half of a float32.
         if dtype == "BF16":
             yield struct.pack("<f", x)[2:]
