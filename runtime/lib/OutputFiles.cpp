@@ -51,6 +51,17 @@ static int createTemporary(const std::string &directory, std::string &path) {
   return descriptor;
 }
 
+/// To a device or a pipe, which must stay what it is.
+static void writeInPlace(const std::string &path,
+                         const std::vector<std::string_view> &pieces) {
+  Descriptor device(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!device.isOpen())
+    throw FormatError("cannot open it: " + describeSystemError(errno) +
+                      "; check its permissions");
+  for (std::string_view piece : pieces)
+    writeAll(device, piece);
+}
+
 OutputFiles::~OutputFiles() {
   for (const File &file : pending)
     ::unlink(file.temporary.c_str());
@@ -60,9 +71,12 @@ void OutputFiles::write(const std::string &path,
                         const std::vector<std::string_view> &pieces) {
   // Found out now, since it must not happen between two files of a commit.
   struct stat status;
-  if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
+  bool exists = ::stat(path.c_str(), &status) == 0;
+  if (exists && S_ISDIR(status.st_mode))
     throw FormatError("cannot put the new file in place: it is a directory; "
                       "remove it");
+  if (exists && !S_ISREG(status.st_mode))
+    return writeInPlace(path, pieces);
   std::string temporary;
   Descriptor file(createTemporary(directoryOf(path), temporary));
   if (!file.isOpen())

@@ -365,9 +365,15 @@ TEST(KernelTest, TopK) {
   EXPECT_EQ(topK<double>(scores, nullptr, 2, 1, 2, error)->data,
             (std::vector<int64_t>{2, 3, 2, 3}));
   EXPECT_TRUE(mlir::failed(topK<double>(scores, nullptr, 2, 1, 3, error)));
-  auto nans = make<double>({1, 2}, {NAN, NAN});
-  EXPECT_EQ(topK<double>(nans, nullptr, 1, 1, 1, error)->data,
-            (std::vector<int64_t>{0}));
+  auto nan = make<double>({2, 2}, {1, 2, NAN, 2});
+  EXPECT_TRUE(mlir::failed(topK<double>(nan, nullptr, 1, 1, 1, error)));
+  EXPECT_EQ(error, "the scores of this rank's token 1 have no order: not all "
+                   "are finite numbers");
+  // The first group's sum is no number.
+  auto infinite = make<double>({1, 4}, {-INFINITY, INFINITY, 1, 2});
+  EXPECT_TRUE(mlir::failed(topK<double>(infinite, nullptr, 2, 1, 1, error)));
+  EXPECT_EQ(topK<double>(infinite, nullptr, 1, 1, 2, error)->data,
+            (std::vector<int64_t>{1, 3}));
 }
 
 TEST(KernelTest, RowsAndTheirLaws) {

@@ -15,7 +15,8 @@ namespace moert {
 /// Files of which a reader sees all or none, and each one whole. The data goes
 /// to temporary files in the directories of the files, is synced, and is then
 /// renamed (a symbolic link in the place is replaced, not followed). What is
-/// not put in place is removed.
+/// not put in place is removed. A device or a pipe is written to at once and
+/// never replaced.
 ///
 /// The functions return false and one sentence in `error` on failure.
 class OutputFiles {

@@ -74,6 +74,18 @@ func.func @unused(%a: !P, %b: !R) -> !R {
   return %b : !R
 }
 
+#grid = #spmd.mesh<dp=4, tp=2>
+!gp = !spmd.tensor<10x3xf32, #grid, dp: shard<0>, tp: partial<sum>>
+!gr = !spmd.tensor<10x3xf32, #grid, dp: shard<0>>
+
+// Of 10 rows a rank of four holds 3 at most, 36 bytes.
+func.func @uneven(%a: !gp) -> !gr {
+  // CHECK: [Analysis] kept | {{.*}} Function=uneven | axis=tp, bytes_after=36, bytes_before=36, kind=all_reduce
+
+  %0 = spmd.redistribute %a : !gp -> !gr
+  return %0 : !gr
+}
+
 // No axis of one rank has a reduction.
 #one = #spmd.mesh<tp=1>
 // CHECK-NOT: remark
