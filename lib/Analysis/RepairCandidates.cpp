@@ -276,6 +276,9 @@ void Candidates::addOrigins(const Finding &finding) {
 
 /// An operand becomes whole, as another one is, or as opaque code needs it.
 void Candidates::addOperands(Operation *op, unsigned axis) {
+  // What a body does with an operand is repaired before the body.
+  if (auto compute = op->getParentOfType<ComputeOp>())
+    op = compute;
   if (!getWritten(op) || isBackward(op->getLoc()))
     return;
   for (OpOperand &operand : op->getOpOperands()) {
@@ -299,8 +302,12 @@ void Candidates::addOperands(Operation *op, unsigned axis) {
     edit.operand = operand.getOperandNumber();
     edit.axis = axis;
     edit.from = trial.analysis->get(operand.get(), axis).placement;
+    auto moved = operand.get().getDefiningOp<RedistributeOp>();
     for (Placement to : targets) {
       edit.placement = to;
+      // Where it was converted already, or before the operation.
+      if (moved && edit.from != to)
+        addLabel(moved, axis, edit.from, to, /*converts=*/false);
       if (canConvert(edit.from, to))
         add(edit);
     }

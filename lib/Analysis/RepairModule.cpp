@@ -4,10 +4,12 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "RepairTrial.h"
 #include "mlir/IR/SymbolTable.h"
 #include "moe/Analysis/PlacementInference.h"
 #include "moe/Analysis/Repairs.h"
 #include "moe/AutoDiff/Differentiate.h"
+#include "moe/Dialect/SPMD/IR/Locations.h"
 
 using namespace mlir;
 using namespace moe;
@@ -24,10 +26,15 @@ public:
 
   /// Repairs one error; false if there is none that can be repaired.
   bool repairOne();
+  /// Lets labels reduce no gradient before it leaves the function, if that is
+  /// right and sends less.
+  void leaveUnreduced();
 
 private:
   func::FuncOp copyAndInfer(OwningOpRef<ModuleOp> &module);
   void apply(const Repair &repair, const PlacementAnalysis &analysis);
+  /// What was made of the function before is out of date.
+  void forgetJoint();
   void restateTypes(const EditableProgram::AxisSet &except);
 
   func::FuncOp written;
@@ -100,10 +107,109 @@ void FunctionRepairer::apply(const Repair &repair,
     for (unsigned axis : faults.lookup(&op))
       except.insert({number, axis});
   restateTypes(except);
+  forgetJoint();
+}
+
+void FunctionRepairer::forgetJoint() {
   if (joint)
     joint.erase();
   joint = nullptr;
   written->removeAttr(SPMDDialect::kVjpAttr);
+}
+
+/// Labels of gradients that claim nothing and reduce nothing.
+static SmallVector<Edit> silenceLabels(const EditableProgram &program) {
+  SmallVector<Edit> edits;
+  for (unsigned i = 0; i < program.getNumOperations(); ++i) {
+    Operation *op = program.getOperation(i);
+    auto sum = dyn_cast<GradAllReduceOp>(op);
+    if (!sum && !isa<BoundaryOp>(op))
+      continue;
+    MeshAttr mesh = getMeshOf(op->getResult(0));
+    for (unsigned axis = 0; axis < mesh.getNumLeafAxes(); ++axis) {
+      Edit edit{};
+      edit.kind = sum ? Edit::RemoveSum : Edit::SetGradient;
+      edit.op = i;
+      edit.axis = axis;
+      bool isNamed =
+          !sum || llvm::any_of(sum.getAxes().getAsRange<StringAttr>(),
+                               [&](StringAttr name) {
+                                 return llvm::is_contained(
+                                     mesh.getLeavesOf(name.getValue()), axis);
+                               });
+      if (isNamed)
+        edits.push_back(edit);
+    }
+  }
+  return edits;
+}
+
+/// Adds labels that say what the gradients of `trial` are; false if one of them
+/// has no meaning.
+static bool stateTruth(const RepairTrial &trial, SmallVectorImpl<Edit> &edits) {
+  func::FuncOp checked = trial.checked;
+  for (auto claim : checked.getOps<ClaimOp>()) {
+    if (!isBackward(claim.getLoc()))
+      continue;
+    MeshAttr mesh = getMeshOf(claim.getInput());
+    for (unsigned axis = 0; axis < mesh.getNumLeafAxes(); ++axis) {
+      Edit edit{};
+      edit.kind = Edit::SetGradient;
+      edit.op = getNumber(claim.getLoc());
+      edit.axis = axis;
+      edit.placement = trial.analysis->get(claim.getInput(), axis).placement;
+      if (edit.placement.isMixed())
+        return false;
+      edits.push_back(edit);
+    }
+  }
+  return true;
+}
+
+static LogicalResult applyAll(EditableProgram &program, ArrayRef<Edit> edits) {
+  for (const Edit &edit : edits)
+    if (failed(program.apply(edit)))
+      return failure();
+  return success();
+}
+
+void FunctionRepairer::leaveUnreduced() {
+  if (!differentiated)
+    return;
+  SmallVector<Edit> edits;
+  Communication saved;
+  {
+    ScopedDiagnosticHandler silence(written.getContext(),
+                                    [](Diagnostic &) { return success(); });
+    EditableProgram program = EditableProgram(written).clone();
+    program.forgetInferred({});
+    RepairTrial base(program.clone());
+    if (failed(base.run(differentiated)) || !base.faults.empty())
+      return;
+    edits = silenceLabels(program);
+    EditableProgram silent = program.clone();
+    if (edits.empty() || failed(applyAll(silent, edits)))
+      return;
+    RepairTrial unlabelled(std::move(silent));
+    if (failed(unlabelled.run(differentiated)) ||
+        !stateTruth(unlabelled, edits) || failed(applyAll(program, edits)))
+      return;
+    RepairTrial left(std::move(program));
+    if (failed(left.run(differentiated)) || !left.faults.empty() ||
+        !left.hasTypesOf(base) || left.cost.bytes >= base.cost.bytes ||
+        left.execute() != "")
+      return;
+    saved = {left.cost.collectives - base.cost.collectives,
+             left.cost.bytes - base.cost.bytes};
+  }
+  EditableProgram program(written);
+  (void)applyAll(program, edits);
+  restateTypes({});
+  forgetJoint();
+  emitRemark(written.getLoc())
+      << "labels let gradients stay as they are up to the edge of the "
+         "function; "
+      << describeCost(saved) << "; tried: gradients equal those of one device";
 }
 
 /// Placements that were given, and follow by a rule, become what follows now.
@@ -154,7 +260,10 @@ void moe::spmd::repairModule(ModuleOp module) {
     if (joint)
       joints.insert(joint);
     FunctionRepairer repairer(function, joint);
-    for (unsigned i = 0; i < mostRepairs && repairer.repairOne(); ++i)
-      ;
+    unsigned numRepairs = 0;
+    while (numRepairs < mostRepairs && repairer.repairOne())
+      ++numRepairs;
+    if (numRepairs)
+      repairer.leaveUnreduced();
   }
 }

@@ -4,6 +4,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "RepairTrial.h"
 #include "Witness.h"
 #include "moe/Analysis/Repairs.h"
 #include "moe/Dialect/SPMD/IR/Locations.h"
@@ -111,7 +112,7 @@ static std::string describeBytes(int64_t bytes) {
   return llvm::formatv("{0}{1:f1} TiB", sign, size / 1024);
 }
 
-static std::string describeCost(Communication cost) {
+std::string moe::spmd::describeCost(Communication cost) {
   if (!cost.collectives && !cost.bytes)
     return "no communication more";
   return llvm::formatv("{0}{1} collective{2}, {3} per rank",

@@ -65,6 +65,8 @@ LogicalResult RepairTrial::run(bool differentiated) {
     return failure();
   analysis = std::make_unique<PlacementAnalysis>(checked);
   auto keyOf = [](Operation *op, unsigned axis) {
+    if (auto compute = op->getParentOfType<ComputeOp>())
+      op = compute;
     return FaultKey{getNumber(op->getLoc()), isBackward(op->getLoc()),
                     op->getName().getStringRef(), axis};
   };

@@ -69,6 +69,9 @@ SmallVector<SmallVector<Edit>> getRepairCandidates(const RepairTrial &trial,
 SmallVector<Edit> getLeftPartial(const RepairTrial &trial,
                                  const Finding &finding);
 
+/// What a change adds to the communication of a program, in words.
+std::string describeCost(Communication cost);
+
 } // namespace moe::spmd
 
 #endif // MOE_LIB_ANALYSIS_REPAIRTRIAL_H

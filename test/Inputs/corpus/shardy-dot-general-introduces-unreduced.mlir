@@ -8,18 +8,22 @@
 !a = !spmd.tensor<6x4xf32, #mesh, x: shard<0>>
 !b = !spmd.tensor<4x5xf32, #mesh>
 !c = !spmd.tensor<6x5xf32, #mesh, x: shard<0>, y: partial<sum>>
+!d = !spmd.tensor<6x5xf32, #mesh, x: shard<0>>
 
-func.func @dot_general(%a: !a {spmd.no_grad}, %b: !b {spmd.no_grad}) -> (!c {spmd.name = "c"}) {
+func.func @dot_general(%a: !a {spmd.no_grad}, %b: !b {spmd.no_grad}) -> (!d {spmd.name = "d"}) {
   %0 = moe.einsum "ik,kj->ij" %a, %b : (!a, !b) -> !c
-  return %0 : !c
+  %1 = spmd.redistribute %0 : !c -> !d
+  return %1 : !d
 }
 //--- repaired.mlir
 #mesh = #spmd.mesh<x=2, y=2>
 !a = !spmd.tensor<6x4xf32, #mesh, x: shard<0>>
 !b = !spmd.tensor<4x5xf32, #mesh>
 !c = !spmd.tensor<6x5xf32, #mesh, x: shard<0>>
+!d = !spmd.tensor<6x5xf32, #mesh, x: shard<0>>
 
-func.func @dot_general(%a: !a {spmd.no_grad}, %b: !b {spmd.no_grad}) -> (!c {spmd.name = "c"}) {
+func.func @dot_general(%a: !a {spmd.no_grad}, %b: !b {spmd.no_grad}) -> (!d {spmd.name = "d"}) {
   %0 = moe.einsum "ik,kj->ij" %a, %b : (!a, !b) -> !c
-  return %0 : !c
+  %1 = spmd.redistribute %0 : !c -> !d
+  return %1 : !d
 }

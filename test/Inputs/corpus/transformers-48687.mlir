@@ -12,13 +12,13 @@
 !w = !spmd.tensor<4x5x4xf32, #mesh, tp: shard<0>>
 !n = !spmd.tensor<4xi32, #mesh>
 !r_ = !spmd.tensor<12x4xf32, #mesh, tp: ?>
-!o_ = !spmd.tensor<12x5xf32, #mesh, tp: ?>
+!o_ = !spmd.tensor<12x5xf32, #mesh, tp: partial<sum>>
 !p_ = !spmd.tensor<12xf32, #mesh, tp: ?>
 !y_ = !spmd.tensor<6x5xf32, #mesh, tp: ?>
 !y = !spmd.tensor<6x5xf32, #mesh>
 
-func.func @experts(%x: !x {spmd.name = "x"}, %s: !s {spmd.name = "router_scores"}, %i: !i,
-                   %w: !w {spmd.name = "w"}) -> (!y {spmd.name = "y"}) {
+func.func @experts(%x: !x {spmd.no_grad}, %s: !s {spmd.no_grad}, %i: !i,
+                   %w: !w {spmd.no_grad}) -> (!y {spmd.name = "y"}) {
   %0 = spmd.redistribute %s : !s -> !q
   %1 = moe.dispatch %x, %i of 4 : (!x, !i) -> !r_
   %n = moe.count %i : (!i) -> !n
