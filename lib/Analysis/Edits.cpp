@@ -186,10 +186,14 @@ EditableProgram::getFaults(const PlacementAnalysis &checked) {
   AxisSet faults;
   DenseMap<Operation *, unsigned> numbers;
   for (const Finding &finding : checked.getFindings()) {
+    // One in a body is its operation's.
+    Operation *op = finding.op;
+    if (auto compute = op->getParentOfType<ComputeOp>())
+      op = compute;
     if (numbers.empty())
-      for (auto [i, op] : llvm::enumerate(*finding.op->getBlock()))
-        numbers[&op] = i;
-    faults.insert({numbers.lookup(finding.op), finding.axis});
+      for (auto [i, other] : llvm::enumerate(*op->getBlock()))
+        numbers[&other] = i;
+    faults.insert({numbers.lookup(op), finding.axis});
   }
   return faults;
 }

@@ -17,23 +17,24 @@ module {
     %7 = moe.softmax %6 : (!spmd.tensor<8x4xf32, #mesh, tp: ?>) -> !spmd.tensor<8x4xf32, #mesh, tp: ?>
     %8 = moe.top_k %7 : (!spmd.tensor<8x4xf32, #mesh, tp: ?>) -> !spmd.tensor<8x2xi32, #mesh, tp: ?>
     %9 = moe.gather %7, %8 : (!spmd.tensor<8x4xf32, #mesh, tp: ?>, !spmd.tensor<8x2xi32, #mesh, tp: ?>) -> !spmd.tensor<8x2xf32, #mesh, tp: ?>
-    %10 = moe.count %8 : (!spmd.tensor<8x2xi32, #mesh, tp: ?>) -> !spmd.tensor<4xi32, #mesh, tp: ?>
-    %11 = spmd.redistribute %2 : !spmd.tensor<8x4xf32, #mesh, tp: ?> -> !spmd.tensor<8x4xf32, #mesh, tp: shard<0>>
-    %12 = spmd.redistribute %9 : !spmd.tensor<8x2xf32, #mesh, tp: ?> -> !spmd.tensor<8x2xf32, #mesh, tp: shard<0>>
-    %13 = spmd.redistribute %8 : !spmd.tensor<8x2xi32, #mesh, tp: ?> -> !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>
-    %14 = moe.permute %12, %13 of 4 : (!spmd.tensor<8x2xf32, #mesh, tp: shard<0>>, !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>) -> !spmd.tensor<16xf32, #mesh, tp: ?>
-    %15 = moe.dispatch %11, %13 of 4 : (!spmd.tensor<8x4xf32, #mesh, tp: shard<0>>, !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>) -> !spmd.tensor<16x4xf32, #mesh, tp: ?>
-    %16 = moe.grouped_einsum "nd,efd->nf" %15, %experts.w1 counts %10 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<4x6x4xf32, #mesh, tp: shard<0>>, !spmd.tensor<4xi32, #mesh, tp: ?>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
-    %17 = moe.grouped_einsum "nd,efd->nf" %15, %experts.w3 counts %10 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<4x6x4xf32, #mesh, tp: shard<0>>, !spmd.tensor<4xi32, #mesh, tp: ?>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
-    %18 = moe.silu %16 : (!spmd.tensor<16x6xf32, #mesh, tp: ?>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
-    %19 = moe.mul %18, %17 : (!spmd.tensor<16x6xf32, #mesh, tp: ?>, !spmd.tensor<16x6xf32, #mesh, tp: ?>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
-    %20 = moe.grouped_einsum "nf,edf->nd" %19, %experts.w2 counts %10 : (!spmd.tensor<16x6xf32, #mesh, tp: ?>, !spmd.tensor<4x4x6xf32, #mesh, tp: shard<0>>, !spmd.tensor<4xi32, #mesh, tp: ?>) -> !spmd.tensor<16x4xf32, #mesh, tp: ?>
-    %21 = moe.einsum "nd,n->nd" %20, %14 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<16xf32, #mesh, tp: ?>) -> !spmd.tensor<16x4xf32, #mesh, tp: ?>
-    %22 = moe.combine %21, %13 of 4 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>) -> !spmd.tensor<8x4xf32, #mesh, tp: ?>
-    %23 = spmd.redistribute %22 : !spmd.tensor<8x4xf32, #mesh, tp: ?> -> !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
-    %24 = moe.unfold %23 : (!spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>) -> !spmd.tensor<2x4x4xf32, #mesh, tp: ?>
-    %25 = spmd.redistribute %24 : !spmd.tensor<2x4x4xf32, #mesh, tp: ?> -> !spmd.tensor<2x4x4xf32, #mesh, tp: shard<1>>
-    return %25 : !spmd.tensor<2x4x4xf32, #mesh, tp: shard<1>>
+    %10 = spmd.redistribute %2 : !spmd.tensor<8x4xf32, #mesh, tp: ?> -> !spmd.tensor<8x4xf32, #mesh, tp: shard<0>>
+    %11 = spmd.redistribute %9 : !spmd.tensor<8x2xf32, #mesh, tp: ?> -> !spmd.tensor<8x2xf32, #mesh, tp: shard<0>>
+    %12 = spmd.redistribute %8 : !spmd.tensor<8x2xi32, #mesh, tp: ?> -> !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>
+    %13 = moe.count %12 : (!spmd.tensor<8x2xi32, #mesh, tp: shard<0>>) -> !spmd.tensor<4xi32, #mesh, tp: ?>
+    %14 = spmd.redistribute %13 : !spmd.tensor<4xi32, #mesh, tp: ?> -> !spmd.tensor<4xi32, #mesh>
+    %15 = moe.permute %11, %12 of 4 : (!spmd.tensor<8x2xf32, #mesh, tp: shard<0>>, !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>) -> !spmd.tensor<16xf32, #mesh, tp: ?>
+    %16 = moe.dispatch %10, %12 of 4 : (!spmd.tensor<8x4xf32, #mesh, tp: shard<0>>, !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>) -> !spmd.tensor<16x4xf32, #mesh, tp: ?>
+    %17 = moe.grouped_einsum "nd,efd->nf" %16, %experts.w1 counts %14 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<4x6x4xf32, #mesh, tp: shard<0>>, !spmd.tensor<4xi32, #mesh>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
+    %18 = moe.grouped_einsum "nd,efd->nf" %16, %experts.w3 counts %14 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<4x6x4xf32, #mesh, tp: shard<0>>, !spmd.tensor<4xi32, #mesh>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
+    %19 = moe.silu %17 : (!spmd.tensor<16x6xf32, #mesh, tp: ?>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
+    %20 = moe.mul %19, %18 : (!spmd.tensor<16x6xf32, #mesh, tp: ?>, !spmd.tensor<16x6xf32, #mesh, tp: ?>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
+    %21 = moe.grouped_einsum "nf,edf->nd" %20, %experts.w2 counts %14 : (!spmd.tensor<16x6xf32, #mesh, tp: ?>, !spmd.tensor<4x4x6xf32, #mesh, tp: shard<0>>, !spmd.tensor<4xi32, #mesh>) -> !spmd.tensor<16x4xf32, #mesh, tp: ?>
+    %22 = moe.einsum "nd,n->nd" %21, %15 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<16xf32, #mesh, tp: ?>) -> !spmd.tensor<16x4xf32, #mesh, tp: ?>
+    %23 = moe.combine %22, %12 of 4 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>) -> !spmd.tensor<8x4xf32, #mesh, tp: ?>
+    %24 = spmd.redistribute %23 : !spmd.tensor<8x4xf32, #mesh, tp: ?> -> !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
+    %25 = moe.unfold %24 : (!spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>) -> !spmd.tensor<2x4x4xf32, #mesh, tp: ?>
+    %26 = spmd.redistribute %25 : !spmd.tensor<2x4x4xf32, #mesh, tp: ?> -> !spmd.tensor<2x4x4xf32, #mesh, tp: shard<1>>
+    return %26 : !spmd.tensor<2x4x4xf32, #mesh, tp: shard<1>>
   }
 }
 //--- repaired.mlir
@@ -49,23 +50,24 @@ module {
     %6 = moe.softmax %5 : (!spmd.tensor<8x4xf32, #mesh, tp: ?>) -> !spmd.tensor<8x4xf32, #mesh, tp: ?>
     %7 = moe.top_k %6 : (!spmd.tensor<8x4xf32, #mesh, tp: ?>) -> !spmd.tensor<8x2xi32, #mesh, tp: ?>
     %8 = moe.gather %6, %7 : (!spmd.tensor<8x4xf32, #mesh, tp: ?>, !spmd.tensor<8x2xi32, #mesh, tp: ?>) -> !spmd.tensor<8x2xf32, #mesh, tp: ?>
-    %9 = moe.count %7 : (!spmd.tensor<8x2xi32, #mesh, tp: ?>) -> !spmd.tensor<4xi32, #mesh, tp: ?>
-    %10 = spmd.boundary %2 grad claims <tp: partial<sum>> at "routed_input" : !spmd.tensor<8x4xf32, #mesh, tp: ?> -> !spmd.tensor<8x4xf32, #mesh, tp: ?>
-    %11 = spmd.redistribute %10 : !spmd.tensor<8x4xf32, #mesh, tp: ?> -> !spmd.tensor<8x4xf32, #mesh, tp: shard<0>>
-    %12 = spmd.redistribute %8 : !spmd.tensor<8x2xf32, #mesh, tp: ?> -> !spmd.tensor<8x2xf32, #mesh, tp: shard<0>>
-    %13 = spmd.redistribute %7 : !spmd.tensor<8x2xi32, #mesh, tp: ?> -> !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>
-    %14 = moe.permute %12, %13 of 4 : (!spmd.tensor<8x2xf32, #mesh, tp: shard<0>>, !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>) -> !spmd.tensor<16xf32, #mesh, tp: ?>
-    %15 = moe.dispatch %11, %13 of 4 : (!spmd.tensor<8x4xf32, #mesh, tp: shard<0>>, !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>) -> !spmd.tensor<16x4xf32, #mesh, tp: ?>
-    %16 = moe.grouped_einsum "nd,efd->nf" %15, %experts.w1 counts %9 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<4x6x4xf32, #mesh, tp: shard<0>>, !spmd.tensor<4xi32, #mesh, tp: ?>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
-    %17 = moe.grouped_einsum "nd,efd->nf" %15, %experts.w3 counts %9 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<4x6x4xf32, #mesh, tp: shard<0>>, !spmd.tensor<4xi32, #mesh, tp: ?>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
-    %18 = moe.silu %16 : (!spmd.tensor<16x6xf32, #mesh, tp: ?>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
-    %19 = moe.mul %18, %17 : (!spmd.tensor<16x6xf32, #mesh, tp: ?>, !spmd.tensor<16x6xf32, #mesh, tp: ?>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
-    %20 = moe.grouped_einsum "nf,edf->nd" %19, %experts.w2 counts %9 : (!spmd.tensor<16x6xf32, #mesh, tp: ?>, !spmd.tensor<4x4x6xf32, #mesh, tp: shard<0>>, !spmd.tensor<4xi32, #mesh, tp: ?>) -> !spmd.tensor<16x4xf32, #mesh, tp: ?>
-    %21 = moe.einsum "nd,n->nd" %20, %14 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<16xf32, #mesh, tp: ?>) -> !spmd.tensor<16x4xf32, #mesh, tp: ?>
-    %22 = moe.combine %21, %13 of 4 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>) -> !spmd.tensor<8x4xf32, #mesh, tp: ?>
-    %23 = spmd.redistribute %22 : !spmd.tensor<8x4xf32, #mesh, tp: ?> -> !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
-    %24 = moe.unfold %23 : (!spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>) -> !spmd.tensor<2x4x4xf32, #mesh, tp: ?>
-    %25 = spmd.redistribute %24 : !spmd.tensor<2x4x4xf32, #mesh, tp: ?> -> !spmd.tensor<2x4x4xf32, #mesh, tp: shard<1>>
-    return %25 : !spmd.tensor<2x4x4xf32, #mesh, tp: shard<1>>
+    %9 = spmd.boundary %2 grad claims <tp: partial<sum>> at "routed_input" : !spmd.tensor<8x4xf32, #mesh, tp: ?> -> !spmd.tensor<8x4xf32, #mesh, tp: ?>
+    %10 = spmd.redistribute %9 : !spmd.tensor<8x4xf32, #mesh, tp: ?> -> !spmd.tensor<8x4xf32, #mesh, tp: shard<0>>
+    %11 = spmd.redistribute %8 : !spmd.tensor<8x2xf32, #mesh, tp: ?> -> !spmd.tensor<8x2xf32, #mesh, tp: shard<0>>
+    %12 = spmd.redistribute %7 : !spmd.tensor<8x2xi32, #mesh, tp: ?> -> !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>
+    %13 = moe.count %12 : (!spmd.tensor<8x2xi32, #mesh, tp: shard<0>>) -> !spmd.tensor<4xi32, #mesh, tp: ?>
+    %14 = spmd.redistribute %13 : !spmd.tensor<4xi32, #mesh, tp: ?> -> !spmd.tensor<4xi32, #mesh>
+    %15 = moe.permute %11, %12 of 4 : (!spmd.tensor<8x2xf32, #mesh, tp: shard<0>>, !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>) -> !spmd.tensor<16xf32, #mesh, tp: ?>
+    %16 = moe.dispatch %10, %12 of 4 : (!spmd.tensor<8x4xf32, #mesh, tp: shard<0>>, !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>) -> !spmd.tensor<16x4xf32, #mesh, tp: ?>
+    %17 = moe.grouped_einsum "nd,efd->nf" %16, %experts.w1 counts %14 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<4x6x4xf32, #mesh, tp: shard<0>>, !spmd.tensor<4xi32, #mesh>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
+    %18 = moe.grouped_einsum "nd,efd->nf" %16, %experts.w3 counts %14 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<4x6x4xf32, #mesh, tp: shard<0>>, !spmd.tensor<4xi32, #mesh>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
+    %19 = moe.silu %17 : (!spmd.tensor<16x6xf32, #mesh, tp: ?>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
+    %20 = moe.mul %19, %18 : (!spmd.tensor<16x6xf32, #mesh, tp: ?>, !spmd.tensor<16x6xf32, #mesh, tp: ?>) -> !spmd.tensor<16x6xf32, #mesh, tp: ?>
+    %21 = moe.grouped_einsum "nf,edf->nd" %20, %experts.w2 counts %14 : (!spmd.tensor<16x6xf32, #mesh, tp: ?>, !spmd.tensor<4x4x6xf32, #mesh, tp: shard<0>>, !spmd.tensor<4xi32, #mesh>) -> !spmd.tensor<16x4xf32, #mesh, tp: ?>
+    %22 = moe.einsum "nd,n->nd" %21, %15 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<16xf32, #mesh, tp: ?>) -> !spmd.tensor<16x4xf32, #mesh, tp: ?>
+    %23 = moe.combine %22, %12 of 4 : (!spmd.tensor<16x4xf32, #mesh, tp: ?>, !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>) -> !spmd.tensor<8x4xf32, #mesh, tp: ?>
+    %24 = spmd.redistribute %23 : !spmd.tensor<8x4xf32, #mesh, tp: ?> -> !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
+    %25 = moe.unfold %24 : (!spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>) -> !spmd.tensor<2x4x4xf32, #mesh, tp: ?>
+    %26 = spmd.redistribute %25 : !spmd.tensor<2x4x4xf32, #mesh, tp: ?> -> !spmd.tensor<2x4x4xf32, #mesh, tp: shard<1>>
+    return %26 : !spmd.tensor<2x4x4xf32, #mesh, tp: shard<1>>
   }
 }

@@ -16,9 +16,10 @@
 !y_ = !spmd.tensor<6x5xf32, #mesh, tp: ?>
 !y = !spmd.tensor<6x5xf32, #mesh>
 
-func.func @experts(%x: !x {spmd.name = "x"}, %s: !s {spmd.name = "router_scores"}, %i: !i,
+func.func @experts(%x: !x {spmd.name = "x"}, %s: !s {spmd.name = "router_scores"}, %l: !x {spmd.no_grad},
                    %w: !w {spmd.name = "w"}) -> (!y {spmd.name = "y"}) {
   %0 = spmd.boundary %s grad claims <> at "router_scores" : !s -> !s
+  %i = moe.top_k %l : (!x) -> !i
   %1 = moe.dispatch %x, %i of 4 : (!x, !i) -> !r_
   %n = moe.count %i : (!i) -> !n
   %2 = moe.grouped_einsum "nd,efd->nf" %1, %w counts %n : (!r_, !w, !n) -> !o_
@@ -41,9 +42,10 @@ func.func @experts(%x: !x {spmd.name = "x"}, %s: !s {spmd.name = "router_scores"
 !y_ = !spmd.tensor<6x5xf32, #mesh, tp: ?>
 !y = !spmd.tensor<6x5xf32, #mesh>
 
-func.func @experts(%x: !x {spmd.name = "x"}, %s: !s {spmd.name = "router_scores"}, %i: !i,
+func.func @experts(%x: !x {spmd.name = "x"}, %s: !s {spmd.name = "router_scores"}, %l: !x {spmd.no_grad},
                    %w: !w {spmd.name = "w"}) -> (!y {spmd.name = "y"}) {
   %0 = spmd.boundary %s grad converts <> at "router_scores" : !s -> !s
+  %i = moe.top_k %l : (!x) -> !i
   %1 = moe.dispatch %x, %i of 4 : (!x, !i) -> !r_
   %n = moe.count %i : (!i) -> !n
   %2 = moe.grouped_einsum "nd,efd->nf" %1, %w counts %n : (!r_, !w, !n) -> !o_
