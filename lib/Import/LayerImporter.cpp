@@ -74,8 +74,10 @@ private:
   /// A type cut along `dim` of the experts' axis; -1 for replicated.
   PlacedTensorType typeOf(ArrayRef<int64_t> shape, int cut = -1);
   PlacedTensorType unknown(ArrayRef<int64_t> shape);
-  Value addArgument(StringRef name, ArrayRef<int64_t> shape, int cut = -1,
-                    bool noGrad = false);
+  /// Of logits and scores. They are few, and an error in them is one in all
+  /// that they weigh, so frameworks have them in f32 whatever the layer is in.
+  PlacedTensorType asScores(PlacedTensorType type);
+  Value addArgument(StringRef name, PlacedTensorType type, bool noGrad = false);
   /// The value as a use at `site` sees it.
   Value at(StringRef site, Value value);
   Value convert(Value value, Placement placement);
@@ -200,8 +202,13 @@ PlacedTensorType LayerBuilder::unknown(ArrayRef<int64_t> shape) {
   return typeOf(shape).withUnknownPlacements();
 }
 
-Value LayerBuilder::addArgument(StringRef name, ArrayRef<int64_t> shape,
-                                int cut, bool noGrad) {
+PlacedTensorType LayerBuilder::asScores(PlacedTensorType type) {
+  return cast<PlacedTensorType>(
+      type.cloneWith(type.getShape(), builder.getF32Type()));
+}
+
+Value LayerBuilder::addArgument(StringRef name, PlacedTensorType type,
+                                bool noGrad) {
   SmallVector<NamedAttribute> attrs{builder.getNamedAttr(
       SPMDDialect::kNameAttr, builder.getStringAttr(name))};
   if (noGrad)
@@ -229,7 +236,7 @@ Value LayerBuilder::addArgument(StringRef name, ArrayRef<int64_t> shape,
     }
   }
   // Adding to the end of a function without results cannot fail.
-  (void)function.insertArgument(function.getNumArguments(), typeOf(shape, cut),
+  (void)function.insertArgument(function.getNumArguments(), type,
                                 builder.getDictionaryAttr(attrs),
                                 NameLoc::get(builder.getStringAttr(name)));
   return arguments[name] = function.getArguments().back();
@@ -313,34 +320,35 @@ void LayerBuilder::createFunction() {
 
   int64_t d = config.dModel, f = config.dExpert, e = config.numExperts;
   int64_t s = config.dShared;
-  addArgument("x", {options.batch, options.seq, d},
-              options.sequenceParallel ? 1 : -1);
-  addArgument("router.gate.weight", {e, d});
+  addArgument("x", typeOf({options.batch, options.seq, d},
+                          options.sequenceParallel ? 1 : -1));
+  addArgument("router.gate.weight", typeOf({e, d}));
   if (config.scoreBias)
-    addArgument("router.expert_bias", {e}, -1, /*noGrad=*/true);
+    addArgument("router.expert_bias", asScores(typeOf({e})), /*noGrad=*/true);
   bool spread = tokensAreCut();
-  addArgument("experts.w1", {e, f, d}, spread ? 0 : 1);
-  addArgument("experts.w2", {e, d, f}, spread ? 0 : 2);
-  addArgument("experts.w3", {e, f, d}, spread ? 0 : 1);
+  addArgument("experts.w1", typeOf({e, f, d}, spread ? 0 : 1));
+  addArgument("experts.w2", typeOf({e, d, f}, spread ? 0 : 2));
+  addArgument("experts.w3", typeOf({e, f, d}, spread ? 0 : 1));
   if (!s)
     return;
-  addArgument("shared_experts.w1.weight", {s, d}, 0);
-  addArgument("shared_experts.w2.weight", {d, s}, 1);
-  addArgument("shared_experts.w3.weight", {s, d}, 0);
+  addArgument("shared_experts.w1.weight", typeOf({s, d}, 0));
+  addArgument("shared_experts.w2.weight", typeOf({d, s}, 1));
+  addArgument("shared_experts.w3.weight", typeOf({s, d}, 0));
 }
 
 Value LayerBuilder::buildRouter(Value tokens, Value &experts) {
   int64_t t = options.batch * options.seq;
   Value weight = at("router.gate.weight", arguments["router.gate.weight"]);
-  Value logits = einsum("td,ed->te", at("router.gate.input", tokens), weight,
-                        {t, config.numExperts});
+  Value logits = EinsumOp::create(
+      builder, loc, asScores(unknown({t, config.numExperts})), "td,ed->te",
+      ValueRange{at("router.gate.input", tokens), weight});
   logits = at("router.gate.output", logits);
   Value scores;
   if (config.scoreFunction == ScoreFunction::Sigmoid)
     scores = SigmoidOp::create(builder, loc, logits.getType(), logits);
   else
     scores = SoftmaxOp::create(builder, loc, logits.getType(), logits);
-  auto chosenType = unknown({t, config.topK});
+  auto chosenType = asScores(unknown({t, config.topK}));
   auto expertsType = cast<PlacedTensorType>(
       chosenType.cloneWith(chosenType.getShape(), builder.getIntegerType(32)));
   experts = TopKOp::create(builder, loc, expertsType, scores,
@@ -372,8 +380,8 @@ Value LayerBuilder::buildRouted(Value tokens, Value scores, Value experts) {
   Value counts = CountOp::create(builder, loc, countsType, experts);
   if (tokensAreCut())
     counts = convert(counts, Placement::replicate());
-  Value rowScores =
-      PermuteOp::create(builder, loc, unknown({n}), scores, experts, e);
+  Value rowScores = PermuteOp::create(builder, loc, asScores(unknown({n})),
+                                      scores, experts, e);
   Value rows =
       DispatchOp::create(builder, loc, unknown({n, d}), tokens, experts, e);
   if (scorePosition() == ScorePosition::Before)

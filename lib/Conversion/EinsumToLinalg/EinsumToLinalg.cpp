@@ -26,11 +26,14 @@ static Type elementOf(Value tensor) {
   return cast<RankedTensorType>(tensor.getType()).getElementType();
 }
 
-/// The type that sums are taken in.
-static Type getSumType(Type element) {
-  auto type = dyn_cast<FloatType>(element);
-  return type && type.getWidth() < 32 ? Float32Type::get(type.getContext())
-                                      : element;
+/// The type that sums are taken in: the widest of all, f32 at least.
+static Type getSumType(ValueRange inputs, Value result) {
+  Type sum = Float32Type::get(result.getContext());
+  for (Type type :
+       {elementOf(inputs[0]), elementOf(inputs.back()), elementOf(result)})
+    if (type.getIntOrFloatBitWidth() > sum.getIntOrFloatBitWidth())
+      sum = type;
+  return sum;
 }
 
 static Value widen(OpBuilder &b, Location loc, Value number, Type type) {
@@ -111,11 +114,28 @@ static Value narrow(OpBuilder &b, Location loc, Value sums, Value init) {
       .getResult(0);
 }
 
+/// Tensor cores multiply numbers of one type. Where an operand is bf16, and so
+/// is the result, another operand that is wider is rounded to bf16 too.
+static void narrowOperands(Operation *op) {
+  auto product = dyn_cast<rt::EinsumOp>(op);
+  if (!product || !elementOf(product.getOutputs()[0]).isBF16())
+    return;
+  OpBuilder b(op);
+  Type bf16 = b.getBF16Type();
+  OperandRange inputs = product.getInputs();
+  if (!llvm::is_contained(llvm::map_range(inputs, elementOf), bf16))
+    return;
+  for (OpOperand &input : product.getInputsMutable())
+    if (elementOf(input.get()) != bf16)
+      input.set(narrow(b, op->getLoc(), input.get(),
+                       emptyLike(b, op->getLoc(), input.get(), bf16)));
+}
+
 static Value expand(OpBuilder &b, rt::EinsumOp op) {
   Location loc = op.getLoc();
   rt::EinsumTerms terms(op.getEquation());
   Value init = op.getOutputs()[0];
-  Value zeros = zerosLike(b, loc, init, getSumType(elementOf(init)));
+  Value zeros = zerosLike(b, loc, init, getSumType(op.getInputs(), init));
   Value sums = contract(b, loc, SmallVector<Value>(op.getInputs()),
                         terms.operands, terms.result, zeros);
   return narrow(b, loc, sums, init);
@@ -195,7 +215,8 @@ static Value expand(OpBuilder &b, rt::GroupedEinsumOp op) {
                                         offsetOf(b, numExperts), rows);
   rt::FailIfOp::create(b, loc, op.getRank(), tooMany,
                        "the counts of experts are of more rows than there are");
-  Value zeros = zerosLike(b, loc, init, getSumType(elementOf(init)));
+  Value zeros =
+      zerosLike(b, loc, init, getSumType({lhs.tensor, rhs.tensor}, init));
   auto loop = scf::ForOp::create(
       b, loc, zero, numExperts, one, zeros,
       [&](OpBuilder &inner, Location l, Value expert, ValueRange state) {
@@ -235,8 +256,10 @@ struct EinsumToLinalgPass
     for (Operation *op : ops) {
       auto grouped = dyn_cast<rt::GroupedEinsumOp>(op);
       rt::EinsumTerms terms(op->getAttrOfType<StringAttr>("equation"));
-      if (keepProducts && (grouped || terms.isMatrixProduct()))
+      if (keepProducts && (grouped || terms.isMatrixProduct())) {
+        narrowOperands(op);
         continue;
+      }
       OpBuilder builder(op);
       Value value = grouped ? expand(builder, grouped)
                             : expand(builder, cast<rt::EinsumOp>(op));

@@ -37,7 +37,7 @@ struct Product {
     return (grouping == Rows ? 1 : 0) + (kLastInB ? 0 : 1);
   }
   int64_t kDim() const { return kLastInA ? 1 : 0; }
-  Type element() const { return typeOf(c).getElementType(); }
+  Type elementOf(Value value) const { return typeOf(value).getElementType(); }
 };
 
 /// The tile of the result that a block computes, and the part of k it sums.
@@ -69,7 +69,8 @@ struct ProductShape {
   mlir::StringRef name;
 };
 
-/// Whether the tensor cores can take it: bf16, and rows of whole 16-byte words.
+/// Whether the tensor cores can take it: operands of bf16, a result of bf16 or
+/// f32, and rows of whole 16-byte words.
 bool fitsTensorCores(const Product &product);
 ProductShape getTensorCoreShape();
 void emitTensorCoreBody(const ProductKernel &kernel);

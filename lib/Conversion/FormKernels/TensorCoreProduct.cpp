@@ -46,9 +46,10 @@ bool moe::fitsTensorCores(const Product &product) {
       ArrayRef{product.a, product.b, product.c}, [&](Value value) {
         MemRefType type = product.typeOf(value);
         int64_t last = type.getShape().back();
-        return type.getElementType().isBF16() &&
-               type.getLayout().isIdentity() && !ShapedType::isDynamic(last) &&
-               last % kWord == 0;
+        bool typed = type.getElementType().isBF16() ||
+                     (value == product.c && type.getElementType().isF32());
+        return typed && type.getLayout().isIdentity() &&
+               !ShapedType::isDynamic(last) && last % kWord == 0;
       });
 }
 
@@ -134,7 +135,8 @@ Value TensorCoreBody::globalPointer(Value memref, Value elements) {
   Value address =
       memref::ExtractAlignedPointerAsIndexOp::create(k, loc, memref);
   Value number = arith::IndexCastOp::create(k, loc, k.getI64Type(), address);
-  number = add(number, mul(elements, c64(2)));
+  int64_t bytes = product.elementOf(memref).getIntOrFloatBitWidth() / 8;
+  number = add(number, mul(elements, c64(bytes)));
   return LLVM::IntToPtrOp::create(
       k, loc, LLVM::LLVMPointerType::get(k.getContext(), 1), number);
 }
@@ -289,8 +291,9 @@ SmallVector<Value> TensorCoreBody::multiply(Value stage, ValueRange start) {
 }
 
 void TensorCoreBody::store(ValueRange sums) {
-  Type bf16 = k.getBF16Type();
   auto type = cast<MemRefType>(kernel.c.getType());
+  Type element = type.getElementType();
+  bool narrow = element.isBF16();
   Value pitch = c64(type.getShape().back());
   Value start = c64(0);
   if (product.grouping == Product::Experts) {
@@ -302,7 +305,7 @@ void TensorCoreBody::store(ValueRange sums) {
   Value row = add(tile.firstRow, wide(add(warpRow, div(lane, 4))));
   Value column =
       add(tile.firstColumn, wide(add(warpColumn, mul(rem(lane, 4), c32(2)))));
-  auto pairType = VectorType::get({2}, bf16);
+  auto pairType = VectorType::get({2}, element);
   for (int64_t i = 0; i < kRowTiles; ++i)
     for (int64_t half = 0; half < 2; ++half) {
       Value line = add(row, c64(i * 16 + half * 8));
@@ -317,14 +320,16 @@ void TensorCoreBody::store(ValueRange sums) {
         k.setInsertionPointToStart(guarded.thenBlock());
         Value pair = LLVM::UndefOp::create(k, loc, pairType);
         for (int64_t e = 0; e < 2; ++e) {
-          Value number = arith::TruncFOp::create(
-              k, loc, bf16, sums[(i * kColumnTiles + j) * 4 + half * 2 + e]);
+          Value number = sums[(i * kColumnTiles + j) * 4 + half * 2 + e];
+          if (narrow)
+            number = arith::TruncFOp::create(k, loc, element, number);
           pair = LLVM::InsertElementOp::create(k, loc, pair, number, c32(e));
         }
         Value target =
-            LLVM::GEPOp::create(k, loc, pointer.getType(), bf16, pointer,
+            LLVM::GEPOp::create(k, loc, pointer.getType(), element, pointer,
                                 ArrayRef<LLVM::GEPArg>{add(lineStart, place)});
-        LLVM::StoreOp::create(k, loc, pair, target, /*alignment=*/4);
+        LLVM::StoreOp::create(k, loc, pair, target,
+                              /*alignment=*/narrow ? 4 : 8);
       }
     }
 }

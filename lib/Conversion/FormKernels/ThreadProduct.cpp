@@ -129,9 +129,11 @@ SmallVector<Value> ThreadBody::multiply(Value sharedA, Value sharedB,
 }
 
 void ThreadBody::emit() {
-  Type element = product.element();
-  sumType =
-      element.getIntOrFloatBitWidth() < 32 ? Type(k.getF32Type()) : element;
+  Type element = product.elementOf(product.c);
+  sumType = k.getF32Type();
+  for (Value value : {product.a, product.b, product.c})
+    if (product.elementOf(value).getIntOrFloatBitWidth() > 32)
+      sumType = product.elementOf(value);
   auto space =
       gpu::AddressSpaceAttr::get(k.getContext(), gpu::AddressSpace::Workgroup);
   // One column more, so that a warp's stores fall on different banks.

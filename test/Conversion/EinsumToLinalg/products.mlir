@@ -80,3 +80,35 @@ func.func @grouped(%rank: !llvm.ptr, %x: tensor<12x6xf32>, %w: tensor<3x5x6xf32>
       -> tensor<12x5xf32>
   return %0 : tensor<12x5xf32>
 }
+
+// Sums are taken in the widest type. Tensor cores take operands of one type: a wide one is
+// rounded where the result is as narrow as the other.
+// CHECK-LABEL: func.func @mixed
+// CHECK: linalg.generic
+// CHECK: ^bb0(%[[A:.*]]: f32, %[[B:.*]]: bf16, %{{.*}}: f32):
+// CHECK: %[[WIDE:.*]] = arith.extf %[[B]] : bf16 to f32
+// CHECK: arith.mulf %[[A]], %[[WIDE]] : f32
+// CHECK: arith.truncf %{{.*}} : f32 to bf16
+// KEEP-LABEL: func.func @mixed
+// KEEP: linalg.generic {{.*}} ins(%arg1 : tensor<4x8xf32>) outs(%{{.*}} : tensor<4x8xbf16>)
+// KEEP: arith.truncf
+// KEEP: moert.einsum {{.*}} ins(%{{.*}}, %arg2 : tensor<4x8xbf16>, tensor<8x6xbf16>)
+func.func @mixed(%rank: !llvm.ptr, %a: tensor<4x8xf32>, %b: tensor<8x6xbf16>,
+                 %init: tensor<4x6xbf16>) -> tensor<4x6xbf16> {
+  %0 = moert.einsum %rank ins(%a, %b : tensor<4x8xf32>, tensor<8x6xbf16>)
+      outs(%init : tensor<4x6xbf16>) {equation = "te,ed->td"} -> tensor<4x6xbf16>
+  return %0 : tensor<4x6xbf16>
+}
+
+// CHECK-LABEL: func.func @wide_result
+// CHECK: arith.extf
+// CHECK-NOT: arith.truncf
+// CHECK: return
+// KEEP-LABEL: func.func @wide_result
+// KEEP-NEXT: moert.einsum {{.*}} ins(%arg1, %arg2 : tensor<4x6xbf16>, tensor<8x6xbf16>)
+func.func @wide_result(%rank: !llvm.ptr, %a: tensor<4x6xbf16>, %b: tensor<8x6xbf16>,
+                       %init: tensor<4x8xf32>) -> tensor<4x8xf32> {
+  %0 = moert.einsum %rank ins(%a, %b : tensor<4x6xbf16>, tensor<8x6xbf16>)
+      outs(%init : tensor<4x8xf32>) {equation = "td,ed->te"} -> tensor<4x8xf32>
+  return %0 : tensor<4x8xf32>
+}

@@ -90,7 +90,7 @@ static LogicalResult verifySize(Operation *op, StringRef label, StringRef what,
 // Contractions
 //===----------------------------------------------------------------------===//
 
-/// (E1), (E2), (E3); sizes of letters in `sizes`.
+/// (E1), (E2), one mesh; sizes of letters in `sizes`.
 static LogicalResult verifyEquation(Operation *op, StringRef text,
                                     ValueRange inputs, Value result,
                                     llvm::SmallDenseMap<char, int64_t> &sizes) {
@@ -124,7 +124,7 @@ static LogicalResult verifyEquation(Operation *op, StringRef text,
       return failure();
   if (failed(check(equation->result, result, "the result")))
     return failure();
-  return verifyOneElementType(op);
+  return verifyOneMesh(op);
 }
 
 LogicalResult EinsumOp::verify() {
@@ -137,7 +137,8 @@ LogicalResult EinsumOp::verify() {
 LogicalResult GroupedEinsumOp::verify() {
   llvm::SmallDenseMap<char, int64_t> sizes;
   if (failed(verifyEquation(*this, getEquation(), {getLhs(), getRhs()},
-                            getResult(), sizes)))
+                            getResult(), sizes)) ||
+      failed(verifyOneElementType(*this)))
     return failure();
   // Known to parse. Two terms by row and one by expert, so that the equation's
   // derivatives have that form too.

@@ -159,17 +159,6 @@ func.func @e2_size_of_result(%a: !spmd.tensor<10x12xf32, #mesh>, %b: !spmd.tenso
 // -----
 
 #mesh = #spmd.mesh<dp=2, tp=4>
-func.func @e3_element_types(%a: !spmd.tensor<10x12xf32, #mesh>, %b: !spmd.tensor<8x12xbf16, #mesh>) {
-  // expected-error @below {{(E3) mixes the element types 'f32' and 'bf16'}}
-  %0 = moe.einsum "td,ed->te" %a, %b
-      : (!spmd.tensor<10x12xf32, #mesh>, !spmd.tensor<8x12xbf16, #mesh>)
-      -> !spmd.tensor<10x8xf32, #mesh>
-  return
-}
-
-// -----
-
-#mesh = #spmd.mesh<dp=2, tp=4>
 #other = #spmd.mesh<dp=8>
 func.func @e3_meshes(%a: !spmd.tensor<10x12xf32, #mesh>, %b: !spmd.tensor<8x12xf32, #other>) {
   // expected-error @below {{mixes the meshes #spmd.mesh<dp=2, tp=4> and #spmd.mesh<dp=8>}}

@@ -65,7 +65,8 @@ def MoE_EinsumOp : MoE_DifferentiableOp<"einsum"> {
       in a term, every letter of the result in some operand;
     - (E2) a term has as many letters as its operand has dimensions, and a letter
       has one size;
-    - (E3) element types and meshes agree.
+    - (E3) meshes agree. Element types may differ: sums are taken in the widest
+      one, f32 at least, and rounded to the result's once.
 
     Example:
     ```mlir
@@ -99,7 +100,8 @@ def MoE_GroupedEinsumOp : MoE_DifferentiableOp<"grouped_einsum"> {
     Constraints:
     - (E1) two terms; of these and the result two have `n` and the third has
       `e`; letters as in `moe.einsum`;
-    - (E2), (E3) as in `moe.einsum`;
+    - (E2) as in `moe.einsum`;
+    - (E3) element types and meshes agree;
     - (E4) `counts` has one i32 per expert and is replicated.
 
     Example:
