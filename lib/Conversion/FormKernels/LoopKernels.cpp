@@ -128,23 +128,29 @@ static bool isWhole(Value buffer) {
   return isa<BlockArgument>(buffer) || buffer.getDefiningOp<memref::AllocOp>();
 }
 
-/// Takes over a fill of a buffer that only this operation has read.
+/// The fill that `buffer` has its contents from when `op` begins, if nothing
+/// else touches it between the two.
+static linalg::FillOp findFill(Value buffer, Operation *op) {
+  Operation *last = nullptr;
+  for (Operation *user : buffer.getUsers()) {
+    Operation *before = op->getBlock()->findAncestorOpInBlock(*user);
+    if (!before || !before->isBeforeInBlock(op))
+      continue;
+    // Who uses a view is not known here.
+    if (isa<ViewLikeOpInterface>(user))
+      return {};
+    if (!last || last->isBeforeInBlock(before))
+      last = before;
+  }
+  return dyn_cast_or_null<linalg::FillOp>(last);
+}
+
+/// Takes over fills of buffers that nobody else reads.
 void LoopKernel::findStart() {
   for (OpOperand &init : op.getDpsInitsMutable()) {
     linalg::FillOp fill;
-    Value buffer = init.get();
-    if (op.payloadUsesValueFromOperand(&init) && isWhole(buffer))
-      for (Operation *user : buffer.getUsers()) {
-        if (user == op || user->getBlock() != op->getBlock() ||
-            !user->isBeforeInBlock(op))
-          continue;
-        auto candidate = dyn_cast<linalg::FillOp>(user);
-        if (!candidate || fill) {
-          fill = {};
-          break;
-        }
-        fill = candidate;
-      }
+    if (op.payloadUsesValueFromOperand(&init) && isWhole(init.get()))
+      fill = findFill(init.get(), op);
     fills.push_back(fill);
     if (fill)
       addArgument(fill.getInputs()[0]);
