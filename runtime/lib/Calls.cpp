@@ -51,10 +51,10 @@ void moert_all_to_all(moert_context *context, int32_t collective, int32_t dtype,
       context);
 }
 
-void *moert_arena(moert_context *context) {
-  void *arena = context->rank->getArena();
-  leaveUnless(arena, context);
-  return arena;
+void *moert_buffer(moert_context *context, int64_t offset, int64_t bytes) {
+  void *buffer = context->rank->getBuffer(offset, bytes);
+  leaveUnless(buffer, context);
+  return buffer;
 }
 
 int32_t *moert_fault(moert_context *context) {

@@ -100,7 +100,9 @@ static void parseDevice(const Json &json, ProgramInfo &info) {
   for (const Json &entry : json.at("kernels"))
     info.kernels.push_back({entry.at("name"), entry.at("op"),
                             entry.at("location"), entry.at("phase"),
-                            entry.value("shared", int64_t(0))});
+                            entry.value("shared", int64_t(0)),
+                            entry.value("fault", ""),
+                            entry.value("fault_help", "")});
 }
 
 bool ProgramInfo::parse(const std::string &text, ProgramInfo &info,

@@ -65,7 +65,7 @@ public:
   virtual bool fetch(void *host, const void *device, int64_t bytes);
   virtual bool wait(int32_t collective);
   /// Null if the run has ended.
-  virtual void *getArena();
+  virtual void *getBuffer(int64_t offset, int64_t bytes);
   virtual int32_t *getFault();
 
 private:

@@ -24,7 +24,7 @@ std::string replaceIn(std::string text, const std::string &what,
 }
 
 const std::string description =
-    R"({"abi": 2, "target": "cpu", "function": "f.vjp",
+    R"({"abi": 3, "target": "cpu", "function": "f.vjp",
         "mesh": [{"name": "dp", "size": 2}, {"name": "tp", "size": 3}],
         "arguments": [{"name": "x", "dtype": "F32", "shape": [4, 5],
                        "placements": ["replicate", "shard<1>"]}],
@@ -86,8 +86,8 @@ TEST(ProgramInfoTest, RefusesOtherDescriptions) {
     EXPECT_FALSE(ProgramInfo::parse(text, info, error)) << text;
     return error;
   };
-  EXPECT_EQ(complaint(replaceIn(description, R"("abi": 2)", R"("abi": 1)")),
-            "it is of version 1, this runtime of version 2");
+  EXPECT_EQ(complaint(replaceIn(description, R"("abi": 3)", R"("abi": 1)")),
+            "it is of version 1, this runtime of version 3");
   EXPECT_EQ(complaint(replaceIn(description, R"("cpu")", R"("tpu")")),
             "it runs on \"tpu\", which this runtime does not know");
   EXPECT_EQ(complaint(replaceIn(description, R"("size": 3)", R"("size": 0)")),
@@ -110,7 +110,7 @@ TEST(ProgramInfoTest, RefusesOtherDescriptions) {
             "'x' has an impossible type");
   EXPECT_EQ(complaint(replaceIn(description, "[1]", "[2]")),
             "a collective names an axis that the mesh lacks");
-  for (const char *text : {"", "{", "[]", "{\"abi\": 2}", "7", "\"abi\""})
+  for (const char *text : {"", "{", "[]", "{\"abi\": 3}", "7", "\"abi\""})
     EXPECT_EQ(complaint(text).substr(0, 30), "its description is malformed: ");
 }
 

@@ -114,6 +114,9 @@ int main(int argc, char **argv) {
   if (inputPath.empty())
     return fail("no input", "moe-compile FILE.mlir -o layer.so");
   bool device = target == "cuda:sm_90a";
+  if (!device && llvm::StringRef(target).split(':').first == "cuda")
+    return fail("there are no kernels for target '" + target + "'",
+                "they need Hopper's instructions: use cuda:sm_90a");
   if (!device && target != "cpu")
     return fail("unknown target '" + target + "'", "use cpu or cuda:sm_90a");
   if (policy != "min-cut" && policy != "boundary" && policy != "eager")

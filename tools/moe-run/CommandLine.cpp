@@ -42,6 +42,8 @@ Of compiled code only:
                        started this program, else threads
   --sgd LR --steps N   after each of N steps, parameters -= LR * gradients
   --no-graph           cuda: start each kernel of each step by itself
+  --separate-buffers   cuda: allocate each buffer by itself, for memcheck
+  --nccl               cuda: use NCCL even where there is one rank
   --bench              5 steps, then 20 or --steps measured: a table of times
   --trace FILE         write what each rank did when, for chrome://tracing
 
@@ -112,6 +114,8 @@ static constexpr Flag flags[] = {
     {"--bench", ValueKind::None, false},
     {"--trace", ValueKind::Text, false},
     {"--no-graph", ValueKind::None, false},
+    {"--separate-buffers", ValueKind::None, false},
+    {"--nccl", ValueKind::None, false},
 };
 
 /// Returns what a value of this kind must be if `value` is not one, else
@@ -219,8 +223,9 @@ static int checkOptions(const Options &options) {
                   "name the .mlir file, or leave --backend out");
   }
   if (!options.runsCompiledCode())
-    for (const char *flag : {"--sgd", "--steps", "--processes", "--bench",
-                             "--trace", "--no-graph"})
+    for (const char *flag :
+         {"--sgd", "--steps", "--processes", "--bench", "--trace", "--no-graph",
+          "--separate-buffers", "--nccl"})
       if (options.has(flag))
         return fail(UsageError, std::string("the reference has no ") + flag,
                     "add --backend cpu");

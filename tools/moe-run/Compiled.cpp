@@ -233,6 +233,8 @@ static bool descend(double rate, const ProgramInfo &info,
 
 void CompiledRun::runOnGPUs(cuda::Options &runOptions) {
   runOptions.graph = options.graph;
+  runOptions.separateBuffers = options.separateBuffers;
+  runOptions.nccl = options.nccl;
   runOptions.timedSteps = options.bench ? options.steps : 0;
   report = hasOthers()
                ? cuda::runRank(program, others, arguments, results, runOptions)

@@ -26,6 +26,10 @@ struct CompiledOptions {
   std::optional<double> sgd;
   /// Whether steps on GPUs may be replays of a graph.
   bool graph = true;
+  /// Whether each buffer on a GPU is allocated by itself.
+  bool separateBuffers = false;
+  /// Whether NCCL does the collectives of a single rank too.
+  bool nccl = false;
   /// How often the layer runs.
   int64_t steps = 1, warmup = 0;
 };

@@ -33,6 +33,8 @@ static CompiledOptions compiledOptions(const Options &options) {
   result.stats = options.has("--stats");
   result.bench = options.has("--bench");
   result.graph = !options.has("--no-graph");
+  result.separateBuffers = options.has("--separate-buffers");
+  result.nccl = options.has("--nccl");
   result.rtol = options.number<double>("--rtol").value_or(result.rtol);
   result.atol = options.number<double>("--atol").value_or(result.atol);
   result.timeout = options.number<double>("--timeout").value_or(result.timeout);

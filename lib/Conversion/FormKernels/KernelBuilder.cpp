@@ -64,8 +64,10 @@ void KernelBuilder::launch(OpBuilder &builder, Location loc,
                        sizes.toValue(shape.flops), sizes.toValue(shape.bytes));
 }
 
-Value KernelBuilder::getFault(OpBuilder &builder, Location loc) {
-  return rt::FaultOp::create(builder, loc, rank.getType(), rank);
+Value KernelBuilder::getFault(OpBuilder &builder, gpu::GPUFuncOp kernel,
+                              StringRef error, StringRef help) {
+  kernel->setAttr("moert.fault", builder.getStrArrayAttr({error, help}));
+  return rt::FaultOp::create(builder, kernel.getLoc(), rank.getType(), rank);
 }
 
 LaunchShape moe::getLineShape(SizeBuilder &sizes, OpFoldResult blocks,

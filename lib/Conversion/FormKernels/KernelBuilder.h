@@ -66,8 +66,10 @@ public:
   /// By offsets and tile size: the list of tiles of grouped rows.
   llvm::DenseMap<std::pair<Value, int64_t>, Value> tiles;
 
-  /// Where kernels report impossible data.
-  Value getFault(OpBuilder &builder, Location loc);
+  /// Where `kernel` reports impossible data. `error` says what is wrong, with
+  /// "{}" for the value that it reports.
+  Value getFault(OpBuilder &builder, mlir::gpu::GPUFuncOp kernel,
+                 llvm::StringRef error, llvm::StringRef help);
 
 private:
   std::string nextName(llvm::StringRef stem);

@@ -77,6 +77,12 @@ gpu.module @text {
 }
 )mlir";
 
+static Value getFault(KernelBuilder &kernels, OpBuilder &b,
+                      gpu::GPUFuncOp kernel) {
+  return kernels.getFault(b, kernel, "there is no expert {}",
+                          "look at the expert numbers that the layer is given");
+}
+
 LogicalResult moe::formCountKernel(KernelBuilder &kernels, rt::CountRowsOp op) {
   OpBuilder b(op);
   Location loc = op.getLoc();
@@ -99,7 +105,7 @@ LogicalResult moe::formCountKernel(KernelBuilder &kernels, rt::CountRowsOp op) {
       getLineShape(sizes, sizes.ceilDiv(sizes.elements(experts), 4096), 256,
                    {experts, counts});
   kernels.launch(b, loc, kernel, shape,
-                 {experts, counts, kernels.getFault(b, loc)});
+                 {experts, counts, getFault(kernels, b, kernel)});
   op->erase();
   return success();
 }
@@ -356,9 +362,10 @@ LogicalResult moe::formSortKernels(KernelBuilder &kernels, rt::SortRowsOp op) {
          {"SELF", std::to_string(kernels.getNumKernels() + 1)}});
   };
   OpFoldResult blocks = sizes.ceilDiv(chunks, 4);
-  kernels.launch(b, loc, parse("count_chunks", kCountChunksText),
+  gpu::GPUFuncOp countChunks = parse("count_chunks", kCountChunksText);
+  kernels.launch(b, loc, countChunks,
                  getLineShape(sizes, blocks, 128, {experts, counts}),
-                 {experts, counts, kernels.getFault(b, loc)});
+                 {experts, counts, getFault(kernels, b, countChunks)});
   kernels.launch(b, loc, parse("prefix", kPrefixText),
                  getLineShape(sizes, sizes.constant(1), 1024, {counts, counts}),
                  {counts});

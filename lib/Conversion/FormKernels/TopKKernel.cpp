@@ -206,7 +206,12 @@ LogicalResult moe::formTopKKernel(KernelBuilder &kernels, rt::TopKOp op) {
   arguments.push_back(experts);
   LaunchShape shape = getLineShape(
       sizes, sizes.ceilDiv(sizes.dim(scores, 0), 8), 256, arguments);
-  arguments.push_back(kernels.getFault(b, loc));
+  arguments.push_back(kernels.getFault(
+      b, kernel,
+      "the scores of this rank's token {} have no order: not all are "
+      "finite numbers",
+      "look for what is infinite or not a number in the arguments that scores "
+      "come from: the tokens, the gate's weight, the bias"));
   kernels.launch(b, loc, kernel, shape, arguments);
   op->erase();
   return success();

@@ -297,16 +297,18 @@ void RuntimeToLLVMPass::lower(Operation *op) {
   } else if (auto launch = dyn_cast<rt::LaunchOp>(op)) {
     lowerLaunch(launch);
   } else if (auto arena = dyn_cast<rt::ArenaOp>(op)) {
-    Value base = c.call("moert_arena", {arena.getRank()}, c.pointerType());
-    int64_t offset = arena.getOffset();
-    Value place =
-        LLVM::GEPOp::create(c.b, c.loc, c.pointerType(), c.b.getI8Type(), base,
-                            ArrayRef<Value>{c.i64(offset)});
     SmallVector<Value> sizes;
+    int64_t width = arena.getType().getElementTypeBitWidth();
+    Value bytes = c.i64((width + 7) / 8);
     auto dynamic = arena.getSizes().begin();
-    for (int64_t size : arena.getType().getShape())
+    for (int64_t size : arena.getType().getShape()) {
       sizes.push_back(ShapedType::isDynamic(size) ? c.toI64(*dynamic++)
                                                   : c.i64(size));
+      bytes = c.b.createOrFold<arith::MulIOp>(c.loc, bytes, sizes.back());
+    }
+    Value place = c.call("moert_buffer",
+                         {arena.getRank(), c.i64(arena.getOffset()), bytes},
+                         c.pointerType());
     LLVMTypeConverter converter(&getContext());
     arena.replaceAllUsesWith(
         makeMemRef(c, converter, arena.getType(), place, sizes));

@@ -86,13 +86,15 @@ FailureOr<std::string> moe::emitPTX(ModuleOp module, llvm::StringRef chip) {
   return text.str().str();
 }
 
+/// MOE_CUDA_PATH is binding, the others are guesses.
 static llvm::ErrorOr<std::string> findAssembler() {
   for (const char *variable : {"MOE_CUDA_PATH", "CUDA_HOME"})
     if (std::optional<std::string> root =
             llvm::sys::Process::GetEnv(variable)) {
       llvm::SmallString<128> path(*root);
       llvm::sys::path::append(path, "bin");
-      if (auto found = llvm::sys::findProgramByName("ptxas", {path.str()}))
+      auto found = llvm::sys::findProgramByName("ptxas", {path.str()});
+      if (found || variable == llvm::StringRef("MOE_CUDA_PATH"))
         return found;
     }
   if (auto found = llvm::sys::findProgramByName("ptxas"))
@@ -108,8 +110,8 @@ assemble(ModuleOp module, llvm::StringRef ptx, llvm::StringRef chip) {
   llvm::ErrorOr<std::string> assembler = findAssembler();
   if (!assembler)
     return emitError(module.getLoc(),
-                     "no ptxas found; help: run tools/setup --cuda, or "
-                     "set CUDA_HOME to a CUDA toolkit");
+                     "no ptxas found; help: run tools/setup --cuda, or set "
+                     "MOE_CUDA_PATH or CUDA_HOME to a CUDA toolkit");
   llvm::SmallString<128> input, output, log;
   int descriptor;
   for (auto [suffix, path] :
@@ -117,7 +119,8 @@ assemble(ModuleOp module, llvm::StringRef ptx, llvm::StringRef chip) {
     if (std::error_code code =
             llvm::sys::fs::createTemporaryFile("moe", suffix, *path))
       return emitError(module.getLoc(), "cannot make a temporary file: ")
-             << code.message();
+             << code.message()
+             << "; help: TMPDIR must be a writable folder with space left";
   llvm::FileRemover removeInput(input), removeOutput(output), removeLog(log);
   if (std::error_code code = llvm::sys::fs::openFileForWrite(input, descriptor))
     return emitError(module.getLoc(), "cannot write ")
@@ -143,7 +146,8 @@ assemble(ModuleOp module, llvm::StringRef ptx, llvm::StringRef chip) {
                                           /*RequiresNullTerminator=*/false);
   if (!code)
     return emitError(module.getLoc(), "cannot read what ptxas wrote: ")
-           << code.getError().message();
+           << code.getError().message() << "; help: look whether " << *assembler
+           << " is NVIDIA's";
   return std::move(*code);
 }
 

@@ -57,6 +57,10 @@ static void describeDeviceProgram(func::FuncOp function,
         {"op", kernel.getName().rsplit('_').first},
         {"location", getPlace(kernel.getLoc())},
         {"phase", isBackward(kernel.getLoc()) ? "backward" : "forward"}};
+    if (auto fault = kernel->getAttrOfType<ArrayAttr>("moert.fault")) {
+      object["fault"] = cast<StringAttr>(fault[0]).getValue();
+      object["fault_help"] = cast<StringAttr>(fault[1]).getValue();
+    }
     const auto *launch = llvm::find_if(launches, [&](rt::LaunchOp op) {
       return op.getKernel().getLeafReference() == kernel.getName();
     });
@@ -80,7 +84,7 @@ moe::describeProgram(func::FuncOp function,
                      ArrayRef<gpu::GPUFuncOp> kernels, StringRef target) {
   auto values = function->getAttrOfType<DictionaryAttr>("moert.values");
   json::Object program{
-      {"abi", 2}, {"target", target}, {"function", function.getName()}};
+      {"abi", 3}, {"target", target}, {"function", function.getName()}};
   for (StringRef list : {"arguments", "results"}) {
     json::Array array;
     for (auto value :

@@ -20,6 +20,10 @@ struct Options : RunOptions {
   /// Whether steps after the first are replays of a graph, if the program
   /// allows it. Recorded ones never are.
   bool graph = true;
+  /// Whether each buffer is allocated by itself, for checkers of memory.
+  bool separateBuffers = false;
+  /// Whether NCCL does the collectives even if there is one rank.
+  bool nccl = false;
   /// How many steps are timed after the others, as wholes.
   int64_t timedSteps = 0;
 };

@@ -72,6 +72,9 @@ struct KernelInfo {
   std::string phase;
   /// The most dynamic shared memory that it is started with, in bytes.
   int64_t shared = 0;
+  /// What is wrong if it reports a value, which takes the place of "{}", and
+  /// what to do; may be empty.
+  std::string fault, faultHelp;
 };
 
 /// What a compiled layer says of itself.

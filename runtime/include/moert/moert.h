@@ -15,7 +15,7 @@
  * `torch.chunk`). The caller owns all buffers; arguments are not written.
  *
  * The description:
- *   {"abi": 2, "target": "cpu", "function": "moe_layer.vjp",
+ *   {"abi": 3, "target": "cpu", "function": "moe_layer.vjp",
  *    "mesh": [{"name": "tp", "size": 2}],
  *    "arguments": [{"name": "x", "dtype": "F32", "shape": [2, 16, 64],
  *                   "placements": ["shard<1>"]}],
@@ -37,7 +37,9 @@
  *                 "location": "layer.mlir:5:10", "phase": "forward"}]}
  * `hash` is the same for equal artifacts and for no others; ranks compare it.
  * `name` is a symbol of the cubin, `shared` (0 if left out) the most dynamic
- * shared memory the kernel is started with. `capturable`: no step needs the
+ * shared memory the kernel is started with. A kernel that uses moert_fault may
+ * have a `fault`, which says what is wrong, with {} for the value that it
+ * reports, and a `fault_help`. `capturable`: no step needs the
  * host between its launches, and all steps make the same calls, so that the
  * runtime may repeat one as a graph without calling moert_main. Buffers are on
  * the device, each at a multiple of 256 bytes, and stay where they are from
@@ -63,7 +65,7 @@
 extern "C" {
 #endif
 
-#define MOERT_ABI_VERSION 2
+#define MOERT_ABI_VERSION 3
 
 /* One rank of one run. */
 typedef struct moert_context moert_context;
@@ -153,9 +155,10 @@ void moert_plan_exchange(moert_context *context, int32_t axis,
  * moert_plan_exchange, are on the host. A collective starts after the kernels
  * started before it, and returns at once. */
 
-/* Where `arena_bytes` bytes for intermediate values are, at a multiple of 256
- * bytes: the same place in every step. */
-void *moert_arena(moert_context *context);
+/* Where a buffer of `bytes` bytes is for intermediate values: at byte `offset`,
+ * a multiple of 256, of the arena of `arena_bytes` bytes. The same place in
+ * every step. */
+void *moert_buffer(moert_context *context, int64_t offset, int64_t bytes);
 
 /* Starts the kernel of that index in the description, after those started
  * before it. `block` is the number of threads of a block, `arguments` what

@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "CUDARank.h"
+#include "Buffers.h"
 #include "Ranges.h"
 #include "Traffic.h"
 #include "cpu/Reduction.h"
@@ -31,30 +32,24 @@ struct CUDARank::Kernel {
 struct CUDARank::Resources {
   Resources(const Device &device, const ProgramInfo &info, Meeting &meeting,
             double timeout, const std::atomic<int64_t> &lostRank,
-            const Memory &memory)
+            const Memory &memory, bool separate)
       : driver(device.getDriver()),
         streams(device, info, meeting, timeout, lostRank),
-        arena(driver, memory.arena, doing("the arena", memory.arena, device)),
-        arguments(driver, memory.arguments,
-                  doing("the arguments", memory.arguments, device)),
-        results(driver, memory.results,
-                doing("the results", memory.results, device)),
-        fault(driver, 2 * sizeof(int32_t), doing("a fault", 8, device)),
+        arena(device, memory.arena, "the arena", separate),
+        arguments(device, memory.arguments, "the arguments", separate),
+        results(device, memory.results, "the results", separate),
+        fault(driver, 2 * sizeof(int32_t),
+              "allocate memory for a fault on " + device.describe()),
         begun(driver, /*timed=*/true), done(driver, /*timed=*/true) {}
   ~Resources() {
     if (module)
       (void)driver.cuModuleUnload(module);
   }
 
-  static std::string doing(const char *what, int64_t bytes,
-                           const Device &device) {
-    return "allocate " + describeBytes(bytes) + " for " + what + " on " +
-           device.describe();
-  }
-
   const Driver &driver;
   Streams streams;
-  DeviceMemory arena, arguments, results, fault;
+  Buffers arena, arguments, results;
+  DeviceMemory fault;
   /// The step that is timed.
   Event begun, done;
   CUmodule module = nullptr;
@@ -124,10 +119,13 @@ bool CUDARank::guarded(Body body) {
 // Loading
 //===----------------------------------------------------------------------===//
 
-static int64_t alignedBytes(const ProgramInfo &info, const ValueInfo &value,
-                            int64_t rank) {
-  int64_t bytes = *elementCount(info.localShape(value, rank)) *
-                  int64_t(dtypeSize(value.dtype));
+static int64_t bytesOf(const ProgramInfo &info, const ValueInfo &value,
+                       int64_t rank) {
+  return *elementCount(info.localShape(value, rank)) *
+         int64_t(dtypeSize(value.dtype));
+}
+
+static int64_t aligned(int64_t bytes) {
   return (bytes + alignment - 1) / alignment * alignment;
 }
 
@@ -135,9 +133,9 @@ Memory CUDARank::memoryOf(const ProgramInfo &info, int64_t rank) {
   Memory memory;
   memory.arena = info.arenaBytes;
   for (const ValueInfo &value : info.arguments)
-    memory.arguments += alignedBytes(info, value, rank);
+    memory.arguments += aligned(bytesOf(info, value, rank));
   for (const ValueInfo &value : info.results)
-    memory.results += alignedBytes(info, value, rank);
+    memory.results += aligned(bytesOf(info, value, rank));
   return memory;
 }
 
@@ -145,9 +143,9 @@ bool CUDARank::load() {
   return guarded([&] {
     device.makeCurrent();
     const ProgramInfo &info = getInfo();
-    resources =
-        std::make_unique<Resources>(device, info, meeting, options.timeout,
-                                    lostRank, memoryOf(info, getNumber()));
+    resources = std::make_unique<Resources>(
+        device, info, meeting, options.timeout, lostRank,
+        memoryOf(info, getNumber()), options.separateBuffers);
     driver.check(
         driver.cuModuleLoadData(&resources->module, program.getDeviceCode()),
         "load the layer's kernels on " + device.describe());
@@ -160,16 +158,16 @@ bool CUDARank::load() {
                    "find " + describeKernel(kernel));
       allowShared(loaded, int32_t(kernel.shared));
     }
-    CUdeviceptr next = resources->arguments.get();
-    for (const ValueInfo &value : info.arguments) {
-      resources->buffers.push_back(reinterpret_cast<void *>(next));
-      next += alignedBytes(info, value, getNumber());
-    }
-    next = resources->results.get();
-    for (const ValueInfo &value : info.results) {
-      resources->buffers.push_back(reinterpret_cast<void *>(next));
-      next += alignedBytes(info, value, getNumber());
-    }
+    auto place = [&](Buffers &buffers, const std::vector<ValueInfo> &values) {
+      int64_t offset = 0;
+      for (const ValueInfo &value : values) {
+        int64_t bytes = bytesOf(info, value, getNumber());
+        resources->buffers.push_back(buffers.get(offset, bytes));
+        offset += aligned(bytes);
+      }
+    };
+    place(resources->arguments, info.arguments);
+    place(resources->results, info.results);
     driver.check(driver.cuMemsetD8Async(resources->fault.get(), 0,
                                         resources->fault.size(),
                                         resources->streams.getCompute()),
@@ -364,12 +362,20 @@ void CUDARank::finish() {
   if (fault[0] == 0)
     return;
   const std::vector<KernelInfo> &kernels = getInfo().kernels;
-  std::string where = fault[0] > 0 && size_t(fault[0]) <= kernels.size()
-                          ? describeKernel(kernels[fault[0] - 1])
-                          : "fault " + std::to_string(fault[0]);
-  throw Failure{where + " met an impossible value: " + std::to_string(fault[1]),
-                "look at the inputs: an expert's or a token's number that does "
-                "not exist, for instance"};
+  std::string value = std::to_string(fault[1]);
+  if (fault[0] < 1 || size_t(fault[0]) > kernels.size())
+    throw Failure{"fault " + std::to_string(fault[0]) +
+                      " of no kernel: " + value,
+                  "look for what writes beyond its buffer: run it with "
+                  "--separate-buffers under compute-sanitizer"};
+  const KernelInfo &kernel = kernels[fault[0] - 1];
+  if (kernel.fault.empty())
+    throw Failure{describeKernel(kernel) + " met an impossible value: " + value,
+                  "look at the inputs"};
+  std::string error = kernel.fault;
+  if (size_t place = error.find("{}"); place != std::string::npos)
+    error.replace(place, 2, value);
+  throw Failure{describeKernel(kernel) + ": " + error, kernel.faultHelp};
 }
 
 //===----------------------------------------------------------------------===//
@@ -510,8 +516,10 @@ bool CUDARank::fetch(void *host, const void *device, int64_t bytes) {
   });
 }
 
-void *CUDARank::getArena() {
-  return reinterpret_cast<void *>(resources->arena.get());
+void *CUDARank::getBuffer(int64_t offset, int64_t bytes) {
+  void *buffer = nullptr;
+  (void)guarded([&] { buffer = resources->arena.get(offset, bytes); });
+  return buffer;
 }
 
 int32_t *CUDARank::getFault() {

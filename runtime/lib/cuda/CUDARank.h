@@ -65,7 +65,7 @@ public:
               int64_t bytes) override;
   bool fetch(void *host, const void *device, int64_t bytes) override;
   bool wait(int32_t collective) override;
-  void *getArena() override;
+  void *getBuffer(int64_t offset, int64_t bytes) override;
   int32_t *getFault() override;
 
 private:

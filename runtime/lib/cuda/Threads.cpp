@@ -33,7 +33,7 @@ struct State {
   std::vector<std::unique_ptr<CUDARank>> ranks;
   /// Their counterparts on the CPU, if ranks share devices.
   std::vector<std::unique_ptr<CPURank>> hosts;
-  /// If there are several ranks, with a device each.
+  /// If it does the collectives.
   const Nccl *nccl = nullptr;
   ncclUniqueId id = {};
 };
@@ -63,7 +63,13 @@ State::State(const Program &program, const Options &options)
     devices[ordinal]->makeCurrent();
     devices[ordinal]->checkMemory(needed[ordinal], "the layer");
   }
-  if (numRanks == 1 || sharesDevices())
+  if (options.nccl && sharesDevices())
+    throw Failure{"NCCL needs a GPU for each of " +
+                      describeCount(numRanks, "rank") + ", and there " +
+                      (numDevices == 1 ? "is " : "are ") +
+                      std::to_string(numDevices),
+                  "leave --nccl out, or use more GPUs"};
+  if (!options.nccl && (numRanks == 1 || sharesDevices()))
     return;
   nccl = &Nccl::get();
   nccl->check(nccl->ncclGetUniqueId(&id), "prepare a communicator");
@@ -72,15 +78,15 @@ State::State(const Program &program, const Options &options)
 std::string State::describe() const {
   std::string first = devices[0]->describe();
   std::string all = describeCount(ranks.size(), "rank");
+  if (nccl)
+    return all + " on " +
+           (ranks.size() == 1 ? first : describeCount(devices.size(), "GPU")) +
+           ", collectives by NCCL " + describeNcclVersion(nccl->version);
   if (ranks.size() == 1)
     return all + " on " + first;
-  if (sharesDevices())
-    return all + " share " +
-           (devices.size() == 1 ? first
-                                : describeCount(devices.size(), "GPU")) +
-           ", collectives in host memory";
-  return all + " on " + describeCount(devices.size(), "GPU") +
-         ", collectives by NCCL " + describeNcclVersion(nccl->version);
+  return all + " share " +
+         (devices.size() == 1 ? first : describeCount(devices.size(), "GPU")) +
+         ", collectives in host memory";
 }
 
 std::unique_ptr<Transport> State::makeTransport(CUDARank &rank,

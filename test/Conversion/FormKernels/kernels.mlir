@@ -115,6 +115,8 @@ func.func @grouped(%rank: !llvm.ptr, %x: memref<40x16xf32>, %w: memref<4x24x16xf
 // CHECK: moert.launch {{.*}}@count_chunks_3
 // CHECK: moert.launch {{.*}}@prefix_4
 // CHECK: moert.launch {{.*}}@rank_5
+// CHECK: gpu.func @top_k_0({{.*}}moert.fault = ["the scores of this rank's token {} have no order: not all are finite numbers", "look for
+// CHECK: gpu.func @count_2({{.*}}moert.fault = ["there is no expert {}", "look at
 func.func @routing(%rank: !llvm.ptr, %scores: memref<40x8xf32>, %bias: memref<8xf32>,
                    %experts: memref<40x2xi32>, %counts: memref<8xi32>,
                    %order: memref<80xi64>, %rows: memref<80xi64>)
@@ -179,5 +181,83 @@ func.func @unknown(%rank: !llvm.ptr, %x: memref<40xf32>) attributes {moert.value
   %c0 = arith.constant 0 : index
   // expected-error @below {{'memref.load' has no kernel; help: compile with --target cpu, or report it}}
   %0 = memref.load %x[%c0] : memref<40xf32>
+  return
+}
+
+// -----
+
+// Operands of bf16 and a result of f32: tensor cores, whose sums are stored as they are.
+// CHECK-LABEL: func.func @wide_result
+// CHECK: moert.launch {{.*}}@product_tensor_cores_0
+// CHECK: gpu.func @product_tensor_cores_0
+// CHECK: nvvm.mma.sync
+// CHECK-NOT: arith.truncf
+// CHECK: llvm.store {{.*}} {alignment = 8 : i64} : vector<2xf32>
+// CHECK: gpu.return
+func.func @wide_result(%rank: !llvm.ptr, %a: memref<40x64xbf16>, %b: memref<24x64xbf16>,
+                       %c: memref<40x24xf32>) attributes {moert.values = {}} {
+  moert.einsum %rank ins(%a, %b : memref<40x64xbf16>, memref<24x64xbf16>)
+      outs(%c : memref<40x24xf32>) {equation = "td,ed->te"}
+  return
+}
+
+// -----
+
+#row = affine_map<(i, j) -> (i)>
+#both = affine_map<(i, j) -> (i, j)>
+
+// A buffer that held something else before: only what comes after the fill counts, so the
+// sum of each row begins with zero by itself, in a warp.
+// CHECK-LABEL: func.func @used_before
+// CHECK: moert.launch {{.*}}@map_0
+// CHECK-NOT: moert.launch
+// CHECK: moert.launch {{.*}}@rows_1
+// CHECK-NOT: moert.launch
+// CHECK: gpu.module
+func.func @used_before(%rank: !llvm.ptr, %x: memref<40x64xf32>, %y: memref<40xf32>,
+                       %s: memref<40xf32>) attributes {moert.values = {}} {
+  %zero = arith.constant 0.0 : f32
+  linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>],
+                  iterator_types = ["parallel"]}
+      ins(%s : memref<40xf32>) outs(%y : memref<40xf32>) {
+  ^bb0(%a: f32, %out: f32):
+    linalg.yield %a : f32
+  }
+  linalg.fill ins(%zero : f32) outs(%y : memref<40xf32>)
+  linalg.generic {indexing_maps = [#both, #row], iterator_types = ["parallel", "reduction"]}
+      ins(%x : memref<40x64xf32>) outs(%y : memref<40xf32>) {
+  ^bb0(%a: f32, %sum: f32):
+    %next = arith.addf %sum, %a : f32
+    linalg.yield %next : f32
+  }
+  return
+}
+
+// -----
+
+#row = affine_map<(i, j) -> (i)>
+#both = affine_map<(i, j) -> (i, j)>
+
+// What is read between the fill and the sum needs the zeros in memory.
+// CHECK-LABEL: func.func @read_between
+// CHECK: moert.launch {{.*}}@map_2
+// CHECK: moert.launch {{.*}}@map_0
+// CHECK: moert.launch {{.*}}@sum_1
+func.func @read_between(%rank: !llvm.ptr, %x: memref<40x64xf32>, %y: memref<40xf32>,
+                        %s: memref<40xf32>) attributes {moert.values = {}} {
+  %zero = arith.constant 0.0 : f32
+  linalg.fill ins(%zero : f32) outs(%y : memref<40xf32>)
+  linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>],
+                  iterator_types = ["parallel"]}
+      ins(%y : memref<40xf32>) outs(%s : memref<40xf32>) {
+  ^bb0(%a: f32, %out: f32):
+    linalg.yield %a : f32
+  }
+  linalg.generic {indexing_maps = [#both, #row], iterator_types = ["parallel", "reduction"]}
+      ins(%x : memref<40x64xf32>) outs(%y : memref<40xf32>) {
+  ^bb0(%a: f32, %sum: f32):
+    %next = arith.addf %sum, %a : f32
+    linalg.yield %next : f32
+  }
   return
 }

@@ -12,6 +12,7 @@
  *   FETCH    the counts of the all-to-all come from the device
  *   TARGET   what the description says
  *   SHARED   dynamic shared memory of a kernel
+ *   FAULT    more of its description, as ", \"fault\": \"{} is odd\""
  *   UNAWAITED  a result is read before its collective is waited for
  *   ARENA    bytes of the arena
  */
@@ -30,6 +31,9 @@
 #endif
 #ifndef SHARED
 #define SHARED 0
+#endif
+#ifndef FAULT
+#define FAULT ""
 #endif
 #ifndef ARENA
 #define ARENA 4096
@@ -53,7 +57,7 @@
 #define ROWS 4
 
 const char moert_program[] =
-    "{\"abi\": 2, \"function\": \"layer\", \"mesh\": [{\"name\": \"dp\", "
+    "{\"abi\": 3, \"function\": \"layer\", \"mesh\": [{\"name\": \"dp\", "
     "\"size\": " NUMBER(DP) "}, {\"name\": \"tp\", \"size\": " NUMBER(
         TP) "}], "
             "\"arguments\": [" VALUE("g", "4, 7", "shard<0>", "partial<sum>") ", " VALUE(
@@ -80,7 +84,7 @@ const char moert_program[] =
                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 ", "
                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 "\"kernels\": [{\"name\": \"scale\", \"op\": \"moe.scale\", \"location\": "
                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 "\"layer.mlir:2:8\", \"phase\": \"forward\", \"shared\": " NUMBER(
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    SHARED) "}, {\"name\": \"count\", \"op\": \"moe.sort_rows\", \"location\": "
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    SHARED) FAULT "}, {\"name\": \"count\", \"op\": \"moe.sort_rows\", \"location\": "
                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             "\"layer.mlir:6:8\", \"phase\": \"backward\"}]}";
 #else
                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   ", \"target\": \"cpu\"}";
@@ -160,11 +164,13 @@ int32_t moert_main(moert_context *context, void *const *buffers) {
                                           : chunk;
   (void)dp;
 #ifdef GPU
-  float *a = moert_arena(context);
+  float *a = moert_buffer(context, 0, 256);
+  float *b = moert_buffer(context, 256, 256);
+  float *c = moert_buffer(context, 512, 256);
+  float *d = moert_buffer(context, 768, 256);
 #else
-  float a[1024];
+  float a[64], b[64], c[64], d[64];
 #endif
-  float *b = a + 64, *c = a + 128, *d = a + 192;
 
   start_scale(context, g, a, 2, rows * 7);
   moert_all_reduce(context, 0, MOERT_F32, MOERT_SUM, a, b, rows * 7);
@@ -184,7 +190,7 @@ int32_t moert_main(moert_context *context, void *const *buffers) {
 
   int64_t send[TP];
 #ifdef FETCH
-  int64_t *counts = (int64_t *)(a + 256);
+  int64_t *counts = moert_buffer(context, 1024, 64);
   start_count(context, counts, tp);
   moert_fetch(context, send, counts, sizeof(send));
 #else
