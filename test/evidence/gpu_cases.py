@@ -7,6 +7,7 @@ its compiled layer `NAME.so` and what the other half has to know of it.
 import dataclasses
 import json
 import os
+import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
@@ -227,7 +228,23 @@ def plant_race(ptx):
         begin = end
 
 
-PLANTED = {"planted-write": plant_write, "planted-race": plant_race}
+def plant_neighbour(ptx):
+    """A product's result lies 4 KiB beyond its place: in the arena, not in its buffer."""
+    begin = ptx.index(".visible .entry product")
+    end = ptx.find(".visible .entry", begin + 1)
+    kernel, count = re.subn(
+        r"(st\.global\S*\s+\[%rd\d+)(?:\+(\d+))?\]",
+        lambda match: f"{match[1]}+{int(match[2] or 0) + 4096}]", ptx[begin:end])
+    if not count:
+        raise RuntimeError("the first product stores nothing")
+    return ptx[:begin] + kernel + ptx[end:]
+
+
+PLANTED = {
+    "planted-write": plant_write,
+    "planted-neighbour": plant_neighbour,
+    "planted-race": plant_race,
+}
 
 
 def plant(name, layer, sources, directory):
