@@ -98,11 +98,10 @@ static void parseDevice(const Json &json, ProgramInfo &info) {
   if (info.arenaBytes < 0)
     throw Malformed{"its arena has less than no bytes"};
   for (const Json &entry : json.at("kernels"))
-    info.kernels.push_back({entry.at("name"), entry.at("op"),
-                            entry.at("location"), entry.at("phase"),
-                            entry.value("shared", int64_t(0)),
-                            entry.value("fault", ""),
-                            entry.value("fault_help", "")});
+    info.kernels.push_back(
+        {entry.at("name"), entry.at("op"), entry.at("location"),
+         entry.at("phase"), entry.value("shared", int64_t(0)),
+         entry.value("fault", ""), entry.value("fault_help", "")});
 }
 
 bool ProgramInfo::parse(const std::string &text, ProgramInfo &info,
