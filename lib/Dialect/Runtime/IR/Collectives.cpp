@@ -55,17 +55,27 @@ LogicalResult moe::rt::detail::verifyCollective(Operation *op) {
 // Bytes
 //===----------------------------------------------------------------------===//
 
-int64_t rt::AllReduceOp::getRingBytes(int64_t bytes, int64_t ranks) {
-  return 2 * bytes * (ranks - 1) / ranks;
-}
-int64_t rt::AllGatherOp::getRingBytes(int64_t bytes, int64_t ranks) {
-  return bytes * (ranks - 1);
-}
-int64_t rt::ReduceScatterOp::getRingBytes(int64_t bytes, int64_t ranks) {
-  return bytes * (ranks - 1) / ranks;
+/// The part of the rank at `place` where all together send `total`: the first
+/// ranks send what is left over.
+static int64_t getShare(int64_t total, int64_t ranks, int64_t place) {
+  return total / ranks + (place < total % ranks);
 }
 
-int64_t rt::AllToAllOp::getRingBytes(int64_t bytes, int64_t) { return bytes; }
+int64_t rt::AllReduceOp::getRingBytes(int64_t bytes, int64_t ranks,
+                                      int64_t place) {
+  return getShare(2 * bytes * (ranks - 1), ranks, place);
+}
+int64_t rt::AllGatherOp::getRingBytes(int64_t bytes, int64_t ranks, int64_t) {
+  return bytes * (ranks - 1);
+}
+int64_t rt::ReduceScatterOp::getRingBytes(int64_t bytes, int64_t ranks,
+                                          int64_t place) {
+  return getShare(bytes * (ranks - 1), ranks, place);
+}
+
+int64_t rt::AllToAllOp::getRingBytes(int64_t bytes, int64_t, int64_t) {
+  return bytes;
+}
 bool rt::AllToAllOp::dependsOnRouting() { return true; }
 
 /// Of a value of type `type` at `coordinates` of the mesh. Rows that routing
@@ -115,9 +125,14 @@ std::optional<BytesSent> moe::rt::getBytesSent(CollectiveOpInterface op,
     sent.bytes += local.bytes;
     sent.isBound |= local.isBound;
   }
-  int64_t ranks = 1;
-  for (int32_t axis : op.getAxesAttr().asArrayRef())
+  // The ranks of a group are in the order of all ranks.
+  int64_t ranks = 1, place = 0;
+  SmallVector<int32_t> reduced(op.getAxesAttr().asArrayRef());
+  llvm::sort(reduced);
+  for (int32_t axis : reduced) {
     ranks *= axes[axis].getSize();
-  sent.bytes = op.getRingBytes(sent.bytes, ranks);
+    place = place * axes[axis].getSize() + coordinates[axis];
+  }
+  sent.bytes = op.getRingBytes(sent.bytes, ranks, place);
   return sent;
 }

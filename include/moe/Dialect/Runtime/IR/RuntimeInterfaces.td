@@ -39,9 +39,10 @@ def MoERT_CollectiveOpInterface : OpInterface<"CollectiveOpInterface"> {
       What the operands are parts of: an `spmd.tensor` each.
     }], "::mlir::ArrayAttr", "getGlobalTypesAttr">,
     InterfaceMethod<[{
-      The bytes that a rank of a group of `ranks` sends by a ring algorithm, when
-      its operand has `bytes` bytes.
-    }], "int64_t", "getRingBytes", (ins "int64_t":$bytes, "int64_t":$ranks)>,
+      The bytes that the rank at `place` of a group of `ranks` sends by a ring
+      algorithm, when its operand has `bytes` bytes.
+    }], "int64_t", "getRingBytes",
+       (ins "int64_t":$bytes, "int64_t":$ranks, "int64_t":$place)>,
     InterfaceMethod<[{
       Whether only the data says how much of the operand is sent: `getRingBytes`
       is a bound then.
