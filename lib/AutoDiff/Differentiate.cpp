@@ -141,8 +141,7 @@ void Differentiator::createJoint() {
         seedType(cast<PlacedTensorType>(result.getType()),
                  primal.getResultAttrOfType<PlacementsAttr>(
                      i, SPMDDialect::kGradPlacementAttr)),
-        attrs,
-        primalReturn.getLoc());
+        attrs, primalReturn.getLoc());
     seeds.push_back({result, joint.getArguments().back()});
   }
   // What the arguments with a gradient reach, in order of the operations.
