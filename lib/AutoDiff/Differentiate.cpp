@@ -61,8 +61,9 @@ private:
   /// What inference will make of the `?` of the operations made last.
   void inferPlacements();
   ArrayRef<Placement> placementsOf(Value value) const;
-  /// `term` as terms of a sum on every axis where `other` is and it is whole.
-  Value joinSum(Value term, Value other, Location loc);
+  /// `term` placed as `to` on every axis where it is whole and `to` is wanted.
+  Value convertWhole(Value term, ArrayRef<Placement> to,
+                     function_ref<bool(Placement)> isWanted, Location loc);
   /// Of argument `i`, converted to what the outside requires.
   Value gradientOf(unsigned i);
   /// Says that an operation is of the backward part of what lies at `loc`.
@@ -87,8 +88,8 @@ private:
   /// Whether labels say anything of gradients. If so cotangents are added as
   /// they lie, which is what a framework does and what labels are about.
   bool labelled = false;
-  /// Without labels: placements of the backward part, and the last operation
-  /// that they are known of.
+  /// Placements of the backward part, and the last operation that they are
+  /// known of.
   DenseMap<Value, SmallVector<Placement>> inferred;
   Operation *lastInferred = nullptr;
 };
@@ -158,19 +159,26 @@ void Differentiator::createJoint() {
 }
 
 void Differentiator::accumulate(Value value, Value cotangent, Location loc) {
+  auto type = cast<PlacedTensorType>(value.getType());
+  // That of experts which are cut is whole where rows are. A slice of it is
+  // right whatever labels say; whether terms were reduced is what they are
+  // about.
+  cotangent = convertWhole(
+      cotangent, type.getPlacements(), [](Placement p) { return p.isShard(); },
+      loc);
   Value &sum = cotangents[value];
   if (!sum) {
     sum = cotangent;
     return;
   }
   if (!labelled) {
-    sum = joinSum(sum, cotangent, loc);
-    cotangent = joinSum(cotangent, sum, loc);
+    auto isSum = [](Placement p) { return p == Placement::partial(); };
+    sum = convertWhole(sum, placementsOf(cotangent), isSum, loc);
+    cotangent = convertWhole(cotangent, placementsOf(sum), isSum, loc);
   }
-  Type type = cast<PlacedTensorType>(value.getType()).withUnknownPlacements();
-  sum = AddOp::create(builder, loc, type, sum, cotangent);
-  if (!labelled)
-    inferPlacements();
+  sum =
+      AddOp::create(builder, loc, type.withUnknownPlacements(), sum, cotangent);
+  inferPlacements();
 }
 
 ArrayRef<Placement> Differentiator::placementsOf(Value value) const {
@@ -210,13 +218,15 @@ void Differentiator::inferPlacements() {
   }
 }
 
-Value Differentiator::joinSum(Value term, Value other, Location loc) {
-  ArrayRef<Placement> from = placementsOf(term), to = placementsOf(other);
+Value Differentiator::convertWhole(Value term, ArrayRef<Placement> to,
+                                   function_ref<bool(Placement)> isWanted,
+                                   Location loc) {
+  ArrayRef<Placement> from = placementsOf(term);
   SmallVector<Placement> joined(from.size());
   bool joins = false;
   for (unsigned axis = 0; axis < joined.size(); ++axis)
-    if (from[axis].isReplicate() && to[axis] == Placement::partial()) {
-      joined[axis] = Placement::partial();
+    if (from[axis].isReplicate() && isWanted(to[axis])) {
+      joined[axis] = to[axis];
       joins = true;
     }
   if (!joins)
@@ -248,8 +258,7 @@ LogicalResult Differentiator::emitOperandCotangents(Operation *op) {
            << ", or mark the arguments before it spmd.no_grad";
   SmallVector<Value> operandCotangents;
   differentiable.buildVjp(builder, resultCotangents, operandCotangents);
-  if (!labelled)
-    inferPlacements();
+  inferPlacements();
   for (auto [operand, cotangent] :
        llvm::zip_equal(op->getOperands(), operandCotangents))
     if (cotangent && active.contains(operand))

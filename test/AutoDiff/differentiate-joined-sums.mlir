@@ -58,5 +58,27 @@ func.func @twice(%x: !R {spmd.name = "x"}) -> (!R, !R) {
   return %x, %x : !R, !R
 }
 
+// -----
+
+// Experts that are cut meet rows that are not: their gradient is whole. It is sliced
+// before it goes on or meets another that is cut, with labels too.
+#mesh = #spmd.mesh<dp=1, tp=2>
+!X = !spmd.tensor<12x3xf32, #mesh>
+!W = !spmd.tensor<4x3x6xf32, #mesh, tp: shard<0>>
+!C = !spmd.tensor<4xi32, #mesh>
+!H = !spmd.tensor<12x6xf32, #mesh, dp: ?, tp: ?>
+!V = !spmd.tensor<4x3x6xf32, #mesh, dp: ?, tp: ?>
+// CHECK-LABEL: func.func @masked.vjp
+// CHECK: %[[CUT:.*]] = moe.silu_vjp {{.*}} -> !spmd.tensor<4x3x6xf32, #mesh, tp: shard<0>>
+// CHECK: %[[WHOLE:.*]] = moe.grouped_einsum "nh,nd->edh" {{.*}} -> !spmd.tensor<4x3x6xf32, #mesh>
+// CHECK: %[[SLICE:.*]] = spmd.redistribute %[[WHOLE]] : {{.*}} -> !spmd.tensor<4x3x6xf32, #mesh, tp: shard<0>>
+// CHECK: moe.add %[[CUT]], %[[SLICE]]
+func.func @masked(%x: !X {spmd.name = "x"}, %w: !W {spmd.name = "w"}, %c: !C) -> (!H, !V) {
+  %0 = spmd.boundary %x grad claims <tp: ?> at "x" : !X -> !X
+  %1 = moe.grouped_einsum "nd,edh->nh" %0, %w counts %c : (!X, !W, !C) -> !H
+  %2 = moe.silu %w : (!W) -> !V
+  return %1, %2 : !H, !V
+}
+
 // With labels, test/Dialect/SPMD/Transforms/verify-gradients.mlir has the same sum: it
 // is then what the labels are about, and refused.

@@ -18,7 +18,7 @@ def Differentiate : Pass<"moe-differentiate", "::mlir::ModuleOp"> {
     `grad.x`. Arguments marked `spmd.no_grad` and integers have none. Cotangents
     of several uses are added in the reverse order of the uses: as they lie where
     the program has labels, else so that a replicated one joins a Partial sum as
-    terms of it.
+    terms of it. One that is whole, of a value that is cut, is sliced.
 
     Differentiation is that of the global function: conversions and claims are
     identities there. A boundary becomes a claim on, or a conversion of, the
