@@ -66,8 +66,34 @@ PlacementRule EinsumOp::getPlacementRule() {
   return contractionRule(getEquation(), /*grouped=*/false);
 }
 
+/// Whether an axis cuts the experts but not the rows, and one inside of it cuts
+/// both: the rows' cut is of all experts, so they lie where others' experts
+/// are.
+static bool cutsExpertsOutside(PlacedTensorType rows, PlacedTensorType experts,
+                               int64_t expertDim) {
+  bool outside = false;
+  for (auto [axis, ofRows, ofExperts] :
+       llvm::zip(rows.getMesh().getLeafAxes(), rows.getPlacements(),
+                 experts.getPlacements())) {
+    if (axis.getSize() == 1)
+      continue;
+    if (outside && ofRows.isRagged())
+      return true;
+    outside |= !ofRows.isRagged() && ofExperts == Placement::shard(expertDim);
+  }
+  return false;
+}
+
 PlacementRule GroupedEinsumOp::getPlacementRule() {
   PlacementRule rule = contractionRule(getEquation(), /*grouped=*/true);
+  auto [lhs, rhs] = getEquation().split("->").first.split(',');
+  PlacedTensorType left = placedType(getLhs()), right = placedType(getRhs());
+  size_t expertsLeft = lhs.find('e'), expertsRight = rhs.find('e');
+  if ((expertsRight != StringRef::npos &&
+       cutsExpertsOutside(left, right, expertsRight)) ||
+      (expertsLeft != StringRef::npos &&
+       cutsExpertsOutside(right, left, expertsLeft)))
+    rule.maskedFactor = -1;
   rule.operands.push_back({DimFactor{}});
   rule.linearIn.push_back(false);
   return rule;
