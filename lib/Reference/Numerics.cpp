@@ -142,14 +142,14 @@ void Numerics<double>::split(double value, ReductionKind kind, Random &random,
 
 void Numerics<Field>::split(Field value, ReductionKind kind, Random &random,
                             llvm::MutableArrayRef<Field> terms) {
-  uint64_t residue = value.getResidue();
+  int64_t number = value.getSigned();
   if (kind == ReductionKind::Max)
     return splitExtreme<Field>(value, random, terms, [&] {
-      return Field::fromResidue(random() % (residue + 1));
+      return Field(number - int64_t(random() % (number - Field::smallest + 1)));
     });
   if (kind == ReductionKind::Min)
     return splitExtreme<Field>(value, random, terms, [&] {
-      return Field::fromResidue(residue + random() % (Field::prime - residue));
+      return Field(number + int64_t(random() % (Field::largest - number + 1)));
     });
   Field rest =
       kind == ReductionKind::Avg ? value * Field(int64_t(terms.size())) : value;

@@ -353,7 +353,7 @@ public:
     for (unsigned dim = 0; dim < shape.size(); ++dim)
       makeCuts(locals, dim);
     for (unsigned axis = 0; axis < from.size(); ++axis)
-      if (from[axis].isReplicate() && to[axis].isPartial())
+      if (!from[axis].isCut() && to[axis].isPartial() && from[axis] != to[axis])
         for (size_t rank = 0; rank < locals.size(); ++rank)
           if (mesh.coordinates(rank)[axis] != 0)
             locals[rank] = Tensor<U>(locals[rank].shape);
@@ -391,8 +391,7 @@ mlir::LogicalResult Redistribution::check(std::string &error) const {
     if (before == after)
       continue;
     bool toOtherPartial =
-        after.isPartial() &&
-        (before.isPartial() || after.reduction != ReductionKind::Sum);
+        after.isPartial() && after.reduction != ReductionKind::Sum;
     bool noDim =
         after.isCut() && (after.dim < 0 || size_t(after.dim) >= shape.size());
     if (before.isRagged() || after.isRagged() || before.isMixed() ||
@@ -409,7 +408,7 @@ template <typename U>
 mlir::LogicalResult Redistribution::reduceAxes(std::vector<Tensor<U>> &locals,
                                                std::string &error) const {
   for (unsigned axis = 0; axis < from.size(); ++axis) {
-    if (!from[axis].isPartial() || to[axis].isPartial())
+    if (!from[axis].isPartial() || from[axis] == to[axis])
       continue;
     std::vector<Tensor<U>> reduced(locals.size());
     for (size_t rank = 0; rank < locals.size(); ++rank) {

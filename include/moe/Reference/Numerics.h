@@ -52,8 +52,16 @@ public:
   Field operator/(Field other) const { return *this * other.inverse(); }
   Field &operator+=(Field other) { return *this = *this + other; }
   bool operator==(Field other) const { return residue == other.residue; }
-  /// The order top-k and max use: by residue. It is no order of a field.
-  bool operator<(Field other) const { return residue < other.residue; }
+  /// The integer that stands for the residue: the last quarter are negative, so
+  /// that neither 0 nor 1/2 is near an end of the order.
+  static constexpr int64_t largest = int64_t(prime / 4) * 3;
+  static constexpr int64_t smallest = largest + 1 - int64_t(prime);
+  int64_t getSigned() const {
+    int64_t number = int64_t(residue);
+    return number > largest ? number - int64_t(prime) : number;
+  }
+  /// The order top-k and max use: by signed residue. It is no order of a field.
+  bool operator<(Field other) const { return getSigned() < other.getSigned(); }
 
 private:
   uint64_t residue = 0;

@@ -23,7 +23,7 @@ int64_t moe::spmd::getLocalBytes(PlacedTensorType type) {
 }
 
 StringRef moe::spmd::getCollectiveName(Placement from, Placement to) {
-  if (from == to || from.isReplicate() || to.isPartial())
+  if (from == to || from.isReplicate() || (to.isPartial() && from.isCut()))
     return "";
   if (from.isPartial())
     return to.isCut() ? "reduce_scatter" : "all_reduce";

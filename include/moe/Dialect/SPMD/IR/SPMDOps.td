@@ -53,6 +53,7 @@ def SPMD_RedistributeOp : SPMD_PlacingOp<"redistribute"> {
     | shard, other shard | all-to-all |
     | replicate, shard | local slice |
     | replicate, partial<sum> | zeros on all ranks but the first |
+    | partial of another kind, partial<sum> | all-reduce, then those zeros |
     | shard, partial<sum> | local padding with zeros |
 
     Law: `redistribute(redistribute(x : A -> B) : B -> C) = redistribute(x : A -> C)`.
