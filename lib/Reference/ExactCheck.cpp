@@ -6,6 +6,7 @@
 
 #include "moe/Reference/ExactCheck.h"
 #include "moe/Dialect/MoE/IR/MoE.h"
+#include "moe/Reference/Kernels.h"
 
 using namespace moe;
 using namespace moe::reference;
@@ -31,8 +32,12 @@ private:
   mlir::LogicalResult placeArguments();
   mlir::LogicalResult runUnsharded();
   bool means(const Locals &locals, mlir::Value value) const;
+  mlir::FailureOr<Locals> believed(mlir::Value value);
+  bool areOperandsMeant(mlir::Operation *op) const;
   mlir::LogicalResult visit(mlir::Operation *op,
                             llvm::MutableArrayRef<Locals> results);
+  mlir::FailureOr<Locals> visitFailure(mlir::Operation *op,
+                                       llvm::StringRef why);
 
   mlir::func::FuncOp function;
   const RankMesh &mesh;
@@ -40,8 +45,6 @@ private:
   std::vector<Value<Field>> globals;
   std::vector<Locals> arguments;
   llvm::DenseMap<mlir::Value, Value<Field>> truth;
-  /// Values whose local values mean the global one, by their type.
-  llvm::DenseMap<mlir::Value, bool> meaningful;
   Execution execution;
 };
 
@@ -88,13 +91,13 @@ Value<Field> Executor::drawArgument(mlir::BlockArgument argument) {
 mlir::LogicalResult Executor::placeArguments() {
   for (mlir::BlockArgument argument : function.getArguments()) {
     globals.push_back(drawArgument(argument));
+    truth[argument] = globals.back();
     std::string error;
     auto locals = place(globals.back(), mesh, typeOf(argument).getPlacements(),
                         random, {}, error);
     if (failed(locals))
       return function.emitError(error);
     arguments.push_back(std::move(*locals));
-    meaningful[argument] = true;
   }
   return mlir::success();
 }
@@ -103,8 +106,7 @@ mlir::LogicalResult Executor::runUnsharded() {
   Interpreter<Field> single(mesh.unsharded());
   single.setAfterOp(
       [&](mlir::Operation *op, llvm::MutableArrayRef<Locals> results) {
-        for (auto [value, locals] : llvm::zip_equal(op->getResults(), results))
-          truth[value] = locals.front();
+        truth[op->getResult(0)] = results.front().front();
         return mlir::success();
       });
   std::vector<Locals> locals;
@@ -121,33 +123,101 @@ bool Executor::means(const Locals &locals, mlir::Value value) const {
   return denoted.global && denoted.global->hasSameBits(truth.lookup(value));
 }
 
+/// What the type of `value` says of it, placed.
+mlir::FailureOr<Executor::Locals> Executor::believed(mlir::Value value) {
+  // Rows are cut where the choice of experts that they follow cuts them.
+  std::vector<int64_t> counts;
+  for (mlir::Operation &op : function.getBody().front()) {
+    auto number = op.getAttrOfType<mlir::IntegerAttr>("num_experts");
+    if (!number || !counts.empty())
+      continue;
+    std::string error;
+    auto counted =
+        count(truth.lookup(op.getOperand(1)).indices(), number.getInt(), error);
+    if (failed(counted))
+      return op.emitError(error);
+    counts = counted->data;
+  }
+  std::string error;
+  auto locals = place(truth.lookup(value), mesh, typeOf(value).getPlacements(),
+                      random, counts, error);
+  if (failed(locals))
+    return value.getDefiningOp()->emitError(error);
+  return locals;
+}
+
+/// Whether the values of `op` rest on a statement, which may be false.
+static bool isStatement(mlir::Operation *op) {
+  return llvm::isa<spmd::ClaimOp, spmd::BoundaryOp, spmd::RedistributeOp,
+                   spmd::AllReduceOp, spmd::AllGatherOp, spmd::ReduceScatterOp,
+                   spmd::AllToAllOp>(op);
+}
+
+/// Whether on some axis a replicated and a partial value become a partial one.
+static bool mayMixTerms(mlir::Operation *op) {
+  if (!llvm::isa<AddOp, SubOp, spmd::ComputeOp>(op))
+    return false;
+  auto placements = typeOf(op->getResult(0)).getPlacements();
+  for (unsigned axis = 0; axis < placements.size(); ++axis) {
+    auto has = [&](spmd::Placement placement) {
+      return llvm::any_of(op->getOperands(), [&](mlir::Value v) {
+        return typeOf(v).getPlacements()[axis] == placement;
+      });
+    };
+    if (placements[axis] == spmd::Placement::partial() &&
+        has(spmd::Placement::replicate()) && has(placements[axis]))
+      return true;
+  }
+  return false;
+}
+
+bool Executor::areOperandsMeant(mlir::Operation *op) const {
+  return llvm::none_of(op->getOperands(), [&](mlir::Value v) {
+    return execution.meaningless.contains(v);
+  });
+}
+
 mlir::LogicalResult Executor::visit(mlir::Operation *op,
                                     llvm::MutableArrayRef<Locals> results) {
-  bool isClaim = llvm::isa<spmd::ClaimOp, spmd::BoundaryOp>(op);
-  bool operandsMean = llvm::all_of(
-      op->getOperands(), [&](mlir::Value v) { return meaningful.lookup(v); });
-  execution.claims += isClaim;
-  for (auto [value, locals] : llvm::zip_equal(op->getResults(), results)) {
-    bool right = means(locals, value);
-    bool isCollective = llvm::isa<spmd::AllReduceOp, spmd::AllGatherOp,
-                                  spmd::ReduceScatterOp, spmd::AllToAllOp>(op);
-    bool trusts =
-        isClaim || isCollective || llvm::isa<spmd::RedistributeOp>(op);
-    if (trusts && !(isClaim || isCollective ? right : operandsMean)) {
-      execution.faults.insert(op);
-      std::string error;
-      auto believed = place(truth.lookup(value), mesh,
-                            typeOf(value).getPlacements(), random, {}, error);
-      if (failed(believed))
-        return op->emitError(error);
-      locals = std::move(*believed);
-      right = true;
-    }
-    if (!right && operandsMean && !llvm::isa<AddOp>(op))
-      execution.unsound = op->getName().getStringRef().str();
-    meaningful[value] = right;
+  mlir::Value value = op->getResult(0);
+  execution.claims += llvm::isa<spmd::ClaimOp, spmd::BoundaryOp>(op);
+  bool operandsMeant = areOperandsMeant(op);
+  bool right = means(results.front(), value);
+  // One that moves nothing relies on nothing.
+  bool relies = isStatement(op);
+  if (llvm::isa<spmd::RedistributeOp>(op)) {
+    right = operandsMeant;
+    relies = value.getType() != op->getOperand(0).getType();
   }
+  // What is claimed is all that is known from there on.
+  bool isBarrier = llvm::isa<spmd::ClaimOp, spmd::BoundaryOp>(op) &&
+                   value.getType() != op->getOperand(0).getType();
+  if (right) {
+    if (!isBarrier)
+      return mlir::success();
+  } else if (relies) {
+    execution.faults.insert(op);
+  } else if (operandsMeant && !mayMixTerms(op)) {
+    execution.unsound.insert(op);
+  } else {
+    execution.meaningless.insert(value);
+    return mlir::success();
+  }
+  auto locals = believed(value);
+  if (failed(locals))
+    return mlir::failure();
+  results.front() = std::move(*locals);
   return mlir::success();
+}
+
+/// Local values of shapes that don't fit each other. A conversion is given what
+/// it expects; one that fails is none that the reference knows.
+mlir::FailureOr<Executor::Locals> Executor::visitFailure(mlir::Operation *op,
+                                                         llvm::StringRef why) {
+  if (llvm::isa<spmd::RedistributeOp>(op))
+    return op->emitError(why);
+  (isStatement(op) ? execution.faults : execution.unsound).insert(op);
+  return believed(op->getResult(0));
 }
 
 mlir::FailureOr<Execution> Executor::run() {
@@ -158,11 +228,16 @@ mlir::FailureOr<Execution> Executor::run() {
       [&](mlir::Operation *op, llvm::MutableArrayRef<Locals> results) {
         return visit(op, results);
       });
+  ranks.setOnFailure(
+      [&](mlir::Operation *op, llvm::StringRef) { return visitFailure(op); });
   if (failed(ranks.run(function, arguments)))
     return mlir::failure();
   mlir::Operation *ret = function.getBody().front().getTerminator();
-  if (!llvm::all_of(ret->getOperands(),
-                    [&](mlir::Value v) { return meaningful.lookup(v); }))
+  execution.meaninglessResults =
+      llvm::count_if(ret->getOperands(), [&](mlir::Value v) {
+        return execution.meaningless.contains(v);
+      });
+  if (execution.meaninglessResults)
     execution.faults.insert(ret);
   return std::move(execution);
 }

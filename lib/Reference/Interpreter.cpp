@@ -123,6 +123,13 @@ Interpreter<T>::run(mlir::func::FuncOp function,
     }
     std::string error;
     Outcome outcome = evaluate(&op, error);
+    if (mlir::failed(outcome) && onFailure) {
+      outcome = onFailure(&op, error);
+      if (mlir::failed(outcome))
+        return failure();
+      values[op.getResult(0)] = std::move(*outcome);
+      continue;
+    }
     if (mlir::failed(outcome))
       return op.emitError(error);
     SmallVector<LocalValues<T>, 1> results = {std::move(*outcome)};

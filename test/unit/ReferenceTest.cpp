@@ -58,6 +58,8 @@ TEST(FieldTest, Arithmetic) {
   EXPECT_EQ(Field(6) / Field(3), Field(2));
   EXPECT_EQ(Field(6) / Field(0), Field(0));
   EXPECT_EQ(Field(3) - Field(5), Field(-2));
+  EXPECT_EQ(minusOne.getSigned(), -1);
+  EXPECT_TRUE(minusOne < Field(0) && Field(0) < Field(1));
   Random random(1);
   for (int i = 0; i < 100; ++i) {
     Field a = Numerics<Field>::sample(random),
@@ -294,8 +296,12 @@ TEST(RedistributeTest, WhatMoves) {
   EXPECT_EQ(data(run(R, S(0), {2})[1]), (std::vector<double>{20}));
   EXPECT_EQ(data(run(Placement::partial(ReductionKind::Avg), R, {2})[0]),
             (std::vector<double>{5.5, 11}));
-  EXPECT_EQ((statistics.entries[{"all_reduce", "a"}].count), 2);
-  EXPECT_EQ((statistics.entries[{"all_reduce", "a"}].bytes), 32);
+  EXPECT_EQ(data(run(Placement::partial(ReductionKind::Max), P, {2})[0]),
+            (std::vector<double>{10, 20}));
+  EXPECT_EQ(data(run(Placement::partial(ReductionKind::Max), P, {2})[1]),
+            (std::vector<double>{0, 0}));
+  EXPECT_EQ((statistics.entries[{"all_reduce", "a"}].count), 4);
+  EXPECT_EQ((statistics.entries[{"all_reduce", "a"}].bytes), 64);
   EXPECT_EQ((statistics.entries[{"reduce_scatter", "a"}].count), 1);
   EXPECT_EQ((statistics.entries[{"all_gather", "a"}].count), 1);
   EXPECT_EQ(statistics.entries.size(), 3u);
@@ -630,6 +636,33 @@ func.func @f(%x: !r) -> !r {
   EXPECT_EQ(seen, 2);
   EXPECT_EQ((*results)[0][0].floats().data, (std::vector<double>{4, 8}));
   EXPECT_EQ((*results)[0][1].floats().data, (std::vector<double>{200, 8}));
+}
+
+TEST_F(InterpreterTest, HookReplacesFailures) {
+  mlir::func::FuncOp function = parse(R"(
+#mesh = #spmd.mesh<tp=2>
+!r = !spmd.tensor<2xf32, #mesh>
+!s = !spmd.tensor<2xf32, #mesh, tp: shard<0>>
+func.func @f(%x: !r, %y: !s) -> !s {
+  %c = spmd.claim %x : !r -> !s
+  %z = moe.add %c, %y : (!s, !s) -> !s
+  return %z : !s
+})");
+  ASSERT_TRUE(function);
+  std::string error;
+  Interpreter<double> interpreter(*RankMesh::get(*getMesh(function), error));
+  Value<double> two = make<double>({2}, {1, 2}), one = make<double>({1}, {3});
+  interpreter.setOnFailure(
+      [&](mlir::Operation *op,
+          llvm::StringRef why) -> mlir::FailureOr<LocalValues<double>> {
+        EXPECT_TRUE(llvm::isa<AddOp>(op));
+        EXPECT_TRUE(why.contains("local shapes 2 and 1"));
+        return LocalValues<double>{one, one};
+      });
+  std::vector<LocalValues<double>> args = {{two, two}, {one, one}};
+  auto results = interpreter.run(function, args);
+  ASSERT_TRUE(mlir::succeeded(results));
+  EXPECT_EQ((*results)[0][1].floats().data, (std::vector<double>{3}));
 }
 
 TEST_F(InterpreterTest, FailuresAreErrors) {

@@ -26,16 +26,23 @@ struct Execution {
   /// is taken for.
   llvm::SmallSetVector<mlir::Operation *, 8> faults;
   int64_t claims = 0;
-  /// An operation that made something wrong out of operands that were right.
-  /// Only a sum of a replicated and a partial term may.
-  std::string unsound;
+  /// Other operations that made something wrong of operands that were right, or
+  /// could not be executed on them. Only a sum of a replicated and a partial
+  /// term may; inference says so of none.
+  llvm::SmallSetVector<mlir::Operation *, 8> unsound;
+  /// Values that do not mean what they would on one device: sums of a
+  /// replicated and a partial term, and what is computed of them.
+  llvm::DenseSet<mlir::Value> meaningless;
+  /// How many results of the function are.
+  int64_t meaninglessResults = 0;
 };
 
 /// Integers for an argument of the reference: counts that add up to the rows
 /// they count, or expert numbers, of which those of a token differ.
 IndexTensor drawIndices(mlir::BlockArgument argument, Random &random);
 
-/// Runs `function` on random data. Failures are reported where they happen.
+/// Runs `function` on random data. After a fault execution goes on with what is
+/// believed. Failures are reported where they happen.
 mlir::FailureOr<Execution> checkExactly(mlir::func::FuncOp function,
                                         const RankMesh &mesh, Random &random);
 

@@ -35,11 +35,17 @@ public:
   using AfterOp = std::function<mlir::LogicalResult(
       mlir::Operation *, llvm::MutableArrayRef<LocalValues<T>>)>;
 
+  /// Called with an operation that can't be executed, and why: what its result
+  /// is to be, or a failure, which the hook has reported.
+  using OnFailure = std::function<mlir::FailureOr<LocalValues<T>>(
+      mlir::Operation *, llvm::StringRef)>;
+
   /// Runs on the ranks of `mesh`; on `mesh.unsharded()` conversions, claims and
   /// collectives are identities, and the result is the ground truth.
   explicit Interpreter(RankMesh mesh) : mesh(std::move(mesh)) {}
 
   void setAfterOp(AfterOp hook) { afterOp = std::move(hook); }
+  void setOnFailure(OnFailure hook) { onFailure = std::move(hook); }
 
   /// The results of `function`, whose body is one block. `args[i][r]` is what
   /// rank r holds of argument i. Failures are reported where they happen.
@@ -60,6 +66,7 @@ private:
 
   RankMesh mesh;
   AfterOp afterOp;
+  OnFailure onFailure;
   CollectiveStatistics statistics;
   llvm::DenseMap<mlir::Value, LocalValues<T>> values;
 };
