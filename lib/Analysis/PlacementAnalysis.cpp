@@ -154,12 +154,22 @@ void PlacementAnalysis::record(Finding finding) {
     taints[result].insert(index);
 }
 
+/// The same numbers, however they lie: what `value` was before conversions.
+static Value beforeConversions(Value value) {
+  while (Operation *op = value.getDefiningOp()) {
+    if (!isa<SPMDDialect>(op->getDialect()) || isa<ComputeOp, OpaqueOp>(op))
+      break;
+    value = op->getOperand(0);
+  }
+  return value;
+}
+
 /// Rows of two dispatches are cut at different places, which no placement says.
 void PlacementAnalysis::checkRows(Operation *op) {
   PlacementRule rule = cast<PlacementOpInterface>(op).getPlacementRule();
   Value named;
   if (rule.cutsOperand >= 0)
-    named = op->getOperand(rule.cutsOperand);
+    named = beforeConversions(op->getOperand(rule.cutsOperand));
   for (Value operand : op->getOperands()) {
     Value cut = cuts.lookup(operand);
     if (!cut)
@@ -214,7 +224,7 @@ void PlacementAnalysis::visitAxis(Operation *op, unsigned axis) {
     if (transfer.ok) {
       Placement truth = transfer.results[i];
       derivation.placement = truth;
-      if (isClaim && truth != operands[0]) {
+      if (isClaim && !operands[0].implies(truth)) {
         finding.value = op->getOperand(0);
         finding.label = claimLabel(operands[0], truth);
         finding.truth = operands[0];

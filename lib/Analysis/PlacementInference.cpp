@@ -106,8 +106,14 @@ LogicalResult PlacementInference::inferOperation(Operation *op) {
     result.setType(type.withPlacements(placement));
   }
 
-  bool contradicts = isa<ClaimOp, BoundaryOp>(op) &&
-                     op->getOperand(0).getType() != op->getResult(0).getType();
+  auto placementsOf = [](Value value) {
+    return cast<PlacedTensorType>(value.getType()).getPlacements();
+  };
+  bool contradicts =
+      isa<ClaimOp, BoundaryOp>(op) &&
+      !llvm::all_of_zip(placementsOf(op->getOperand(0)),
+                        placementsOf(op->getResult(0)),
+                        [](Placement p, Placement q) { return p.implies(q); });
   if (contradicts || llvm::any_of(op->getOperands(), [&](Value v) {
         return doubtful.contains(v);
       }))

@@ -57,25 +57,27 @@ LogicalResult CheckRequirementsPass::check(unsigned argument, unsigned result) {
   SmallVector<Placement> required = getRequired(argument);
   Operation *ret = function.getBody().front().getTerminator();
   Operation *last = ret->getOperand(result).getDefiningOp();
-  bool met = true;
+  std::string unmet;
+  bool terms = false;
   for (auto [i, axis] : llvm::enumerate(type.getMesh().getLeafAxes())) {
     Placement placement = type.getPlacements()[i];
-    if (axis.getSize() == 1 || placement == required[i])
+    if (axis.getSize() == 1 || placement.implies(required[i]))
       continue;
-    auto diag = (last ? last : ret)->emitError("[Q1] the gradient of '")
-                << nameOf(argument) << "' leaves as " << placement.str()
-                << " over '" << axis.getName().getValue() << "', but has to be "
-                << required[i].str();
-    if (placement.isPartial() && required[i].isReplicate())
-      diag << ": each rank would go on with its own term";
-    if (met)
-      diag.attachNote()
-          << "help: convert it before it is returned (spmd.redistribute), or "
-             "say "
-             "on the argument how its gradient is left (spmd.grad_placement)";
-    met = false;
+    unmet += (unmet.empty() ? "" : ", and ") + placement.str() + " over '" +
+             axis.getName().str() + "', but has to be " + required[i].str();
+    terms |= placement.isPartial() && required[i].isReplicate();
   }
-  return success(met);
+  if (unmet.empty())
+    return success();
+  auto diag = (last ? last : ret)->emitError("[Q1] the gradient of '")
+              << nameOf(argument) << "' leaves as " << unmet;
+  if (terms)
+    diag << ": each rank would go on with its own term";
+  diag.attachNote()
+      << "help: convert it before it is returned (spmd.redistribute), or say "
+         "on "
+         "the argument how its gradient is left (spmd.grad_placement)";
+  return failure();
 }
 
 void CheckRequirementsPass::runOnOperation() {

@@ -13,6 +13,15 @@ func.func @missing.vjp(%w: !R {spmd.name = "w"}, %a: !P)
 
 // -----
 
+// Replicas are their own mean.
+#mesh = #spmd.mesh<tp=4>
+!R = !spmd.tensor<8x6xf32, #mesh>
+func.func @mean.vjp(%w: !R {spmd.name = "w", spmd.grad_placement = #spmd.placements<tp: partial<avg>>}) -> (!R {spmd.name = "grad.w"}) {
+  return %w : !R
+}
+
+// -----
+
 #mesh = #spmd.mesh<dp=2, tp=4, pp=1>
 !R = !spmd.tensor<8x6xf32, #mesh>
 !P = !spmd.tensor<8x6xf32, #mesh, tp: partial<sum>>
@@ -32,16 +41,14 @@ func.func @met.vjp(%w: !R {spmd.name = "w", spmd.grad_placement = #spmd.placemen
 !R = !spmd.tensor<8x6xf32, #mesh>
 !P = !spmd.tensor<8x6xf32, #mesh, tp: partial<sum>>
 !S = !spmd.tensor<8x6xf32, #mesh, dp: shard<0>>
-// Each axis and each gradient by itself, also of arguments without a name.
+// One error for a gradient, whatever the axes, also of arguments without a name.
 func.func @several.vjp(%w: !R {spmd.name = "w", spmd.grad_placement = #spmd.placements<tp: partial<sum>>}, %v: !S)
     -> (!S {spmd.name = "grad.w"}, !P {spmd.name = "grad.arg1"}) {
-  // expected-error @below {{[Q1] the gradient of 'w' leaves as shard<0> over 'dp', but has to be replicate}}
+  // expected-error @below {{[Q1] the gradient of 'w' leaves as shard<0> over 'dp', but has to be replicate, and replicate over 'tp', but has to be partial<sum>}}
   // expected-note @below {{help: convert it}}
-  // expected-error @below {{[Q1] the gradient of 'w' leaves as replicate over 'tp', but has to be partial<sum>}}
   %0 = spmd.redistribute %w : !R -> !S
-  // expected-error @below {{[Q1] the gradient of 'arg1' leaves as replicate over 'dp', but has to be shard<0>}}
+  // expected-error @below {{[Q1] the gradient of 'arg1' leaves as replicate over 'dp', but has to be shard<0>, and partial<sum> over 'tp', but has to be replicate: each rank would go on with its own term}}
   // expected-note @below {{help: convert it}}
-  // expected-error @below {{[Q1] the gradient of 'arg1' leaves as partial<sum> over 'tp', but has to be replicate}}
   %1 = spmd.redistribute %w : !R -> !P
   return %0, %1 : !S, !P
 }

@@ -136,3 +136,30 @@ func.func @exchange(%s: !S1) {
   %1 = spmd.all_to_all %0 over "tp" from 0 to 1 : !U -> !S1
   return
 }
+
+// -----
+
+// A claim that is true excuses nothing that follows.
+#mesh = #spmd.mesh<tp=2>
+!R = !spmd.tensor<8x4xf32, #mesh>
+!M = !spmd.tensor<8x4xf32, #mesh, tp: partial<max>>
+func.func @true_claim(%x: !R) {
+  %0 = spmd.claim %x : !R -> !M
+  // expected-error @below {{[R1] 'moe.softmax' over 'tp': operand 0 is partial<max>, and the operation is not linear in it}}
+  %1 = moe.softmax %0 : (!M) -> !spmd.tensor<8x4xf32, #mesh, tp: ?>
+  return
+}
+
+// -----
+
+// Experts are cut over dp and then tp, rows over tp alone: a rank's rows are of other
+// experts than those it holds.
+#mesh = #spmd.mesh<dp=2, tp=2>
+!N = !spmd.tensor<16x3xf32, #mesh, tp: ragged<0>>
+!W = !spmd.tensor<4x6x3xf32, #mesh, dp: shard<0>, tp: shard<0>>
+!C = !spmd.tensor<4xi32, #mesh>
+func.func @experts_outside(%x: !N, %w: !W, %c: !C) {
+  // expected-error @below {{[R4] 'moe.grouped_einsum' over 'dp': operand 1 is shard<0>, but operand 0, which has the same dimension, is whole}}
+  %0 = moe.grouped_einsum "nd,ehd->nh" %x, %w counts %c : (!N, !W, !C) -> !spmd.tensor<16x6xf32, #mesh, dp: ?, tp: ?>
+  return
+}

@@ -93,6 +93,20 @@ func.func @kind(
 
 // -----
 
+// Replicas are their own maximum and mean, not their own sum. What is claimed is what is
+// known from there on.
+#mesh = #spmd.mesh<dp=2, tp=4>
+!R = !spmd.tensor<8x4xf32, #mesh>
+!M = !spmd.tensor<8x4xf32, #mesh, tp: partial<max>>
+!A = !spmd.tensor<8x4xf32, #mesh, tp: partial<avg>>
+func.func @weaker(%x: !R) -> (!M, !A) {
+  %0 = spmd.claim %x : !R -> !M
+  %1 = spmd.claim %x : !R -> !A
+  return %0, %1 : !M, !A
+}
+
+// -----
+
 // A sum of a reduced term and a Partial one has no meaning; who relies on it is
 // told, and where the terms came from.
 #mesh = #spmd.mesh<dp=2, tp=4>

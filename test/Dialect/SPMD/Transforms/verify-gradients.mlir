@@ -63,3 +63,24 @@ func.func @two_uses_repaired(%x: !R {spmd.name = "x"}, %w: !W) -> (!R, !H) {
   %3 = moe.einsum "td,fd->tf" %0, %w : (!R, !W) -> !H
   return %2, %3 : !R, !H
 }
+
+// -----
+
+// Rows go and come back by the same choice of experts, converted once for each:
+// they are cut at the same places.
+#mesh = #spmd.mesh<dp=2, tp=4>
+!R = !spmd.tensor<8x4xf32, #mesh>
+!X = !spmd.tensor<8x4xf32, #mesh, tp: shard<0>>
+!S = !spmd.tensor<8x6xf32, #mesh>
+!I = !spmd.tensor<8x2xi32, #mesh>
+!J = !spmd.tensor<8x2xi32, #mesh, tp: shard<0>>
+!N = !spmd.tensor<16x4xf32, #mesh, tp: ?, dp: ?>
+!X_ = !spmd.tensor<8x4xf32, #mesh, tp: ?, dp: ?>
+func.func @one_choice(%x: !X, %s: !S) -> !X_ {
+  %0 = moe.top_k %s : (!S) -> !I
+  %1 = spmd.redistribute %0 : !I -> !J
+  %2 = moe.dispatch %x, %1 of 6 : (!X, !J) -> !N
+  %3 = spmd.redistribute %0 : !I -> !J
+  %4 = moe.combine %2, %3 of 6 : (!N, !J) -> !X_
+  return %4 : !X_
+}

@@ -77,6 +77,13 @@ struct Placement {
   /// its own (docs/Dialects/SPMD/Rationale.md, "Conversions").
   Placement dual() const;
 
+  /// Whether local values that lie so have the meaning of `other` too: replicas
+  /// are their own mean, maximum and minimum.
+  bool implies(const Placement &other) const {
+    return *this == other || (isReplicate() && other.isPartial() &&
+                              other.reduction != ReductionKind::Sum);
+  }
+
   bool operator==(const Placement &other) const {
     return kind == other.kind && reduction == other.reduction &&
            dim == other.dim;
