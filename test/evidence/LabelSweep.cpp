@@ -107,6 +107,8 @@ struct Counts {
   int64_t cases = 0, refused = 0, claims = 0, falseClaims = 0, wrong = 0;
   /// Refused programs that repairs made right.
   int64_t repaired = 0;
+  /// Errors, and programs that have more of them than is false.
+  int64_t errors = 0, crowded = 0;
 };
 
 class Sweep {
@@ -237,13 +239,20 @@ mlir::LogicalResult Sweep::compare(const Case &test) {
   ++counts.cases;
   counts.refused += !execution->faults.empty();
   counts.claims += execution->claims;
+  // One error at most for each thing that is false.
+  int64_t falsehoods = execution->faults.size();
+  if (execution->meaninglessResults)
+    falsehoods += execution->meaninglessResults - 1;
+  counts.errors += errors;
+  counts.crowded += errors > falsehoods;
   faultySites.clear();
   for (mlir::Operation *fault : execution->faults)
     if (auto site = fault->getAttrOfType<mlir::StringAttr>("site"))
       faultySites.push_back(site.str());
 
   if (!execution->unsound.empty())
-    complain(test, execution->unsound + " breaks its placement rule");
+    complain(test, execution->unsound.front()->getName().getStringRef().str() +
+                       " breaks its placement rule");
   else if (accepted != execution->faults.empty())
     complain(test, llvm::formatv("moe-check {0}, execution shows {1} faults",
                                  accepted ? "accepts" : "refuses",
@@ -327,8 +336,9 @@ int main(int argc, char **argv) {
   const Counts &counts = sweep.counts;
   llvm::outs() << llvm::formatv(
       "programs {0} assignments {1} refused {2} claims {3} false {4} "
-      "differ {5} repaired {6}\n",
+      "differ {5} repaired {6} errors {7} crowded {8}\n",
       counts.cases, sweep.numAssignments(), counts.refused, counts.claims,
-      counts.falseClaims, counts.wrong, counts.repaired);
+      counts.falseClaims, counts.wrong, counts.repaired, counts.errors,
+      counts.crowded);
   return ran && counts.wrong == 0 ? 0 : 1;
 }

@@ -17,14 +17,12 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Samples.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "moe/Dialect/MoE/IR/MoE.h"
 #include "moe/Pipelines/Pipelines.h"
-#include "moe/Reference/Interpreter.h"
-#include "moe/Reference/Kernels.h"
-#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -33,6 +31,7 @@
 #include <set>
 
 using namespace moe;
+using namespace moe::evidence;
 using namespace moe::reference;
 using llvm::ArrayRef;
 using llvm::SmallVector;
@@ -70,10 +69,6 @@ struct Counts {
           zero = 0;
 };
 
-PlacedTensorType typeOf(mlir::Value value) {
-  return llvm::cast<PlacedTensorType>(value.getType());
-}
-
 std::string str(ArrayRef<Placement> placements) {
   return "[" +
          llvm::join(
@@ -84,9 +79,7 @@ std::string str(ArrayRef<Placement> placements) {
 
 /// Both number types of one tuple's execution.
 template <typename T>
-struct Data {
-  std::vector<Value<T>> globals;
-  std::vector<int64_t> counts;
+struct Data : Arguments<T> {
   Value<T> truth;
 };
 
@@ -108,8 +101,6 @@ private:
   void printRules(mlir::func::FuncOp function, unsigned number);
   mlir::OwningOpRef<mlir::ModuleOp> parse(StringRef mesh);
   std::vector<Tuple> tuplesOf(mlir::func::FuncOp function);
-  std::vector<std::vector<Placement>> placementsOf(PlacedTensorType type,
-                                                   bool ragged);
   bool compare(mlir::func::FuncOp function, const Tuple &tuple);
   std::optional<std::vector<Placement>> ask(mlir::Operation *op,
                                             const Tuple &tuple);
@@ -136,43 +127,6 @@ private:
 // Tuples
 //===----------------------------------------------------------------------===//
 
-static bool isInteger(PlacedTensorType type) {
-  return llvm::isa<mlir::IntegerType>(type.getElementType());
-}
-
-/// Every placement on all axes that makes a type.
-std::vector<std::vector<Placement>> Sweep::placementsOf(PlacedTensorType type,
-                                                        bool ragged) {
-  std::vector<Placement> single = {Placement::replicate()};
-  for (int64_t dim = 0; dim < type.getRank(); ++dim)
-    single.push_back(Placement::shard(dim));
-  if (ragged && type.getRank())
-    single.push_back(Placement::ragged(0));
-  for (ReductionKind kind : {ReductionKind::Sum, ReductionKind::Avg,
-                             ReductionKind::Max, ReductionKind::Min})
-    // The mean of integers is none.
-    if (!isInteger(type) || kind != ReductionKind::Avg)
-      single.push_back(Placement::partial(kind));
-  std::vector<std::vector<Placement>> all = {{}};
-  for (size_t axis = 0; axis < ranks->sizes.size(); ++axis) {
-    std::vector<std::vector<Placement>> longer;
-    for (const auto &list : all)
-      for (Placement placement : single) {
-        longer.push_back(list);
-        longer.back().push_back(placement);
-      }
-    all = std::move(longer);
-  }
-  mlir::ScopedDiagnosticHandler quiet(
-      &context, [](mlir::Diagnostic &) { return mlir::success(); });
-  llvm::erase_if(all, [&](const std::vector<Placement> &list) {
-    return failed(PlacedTensorType::verify(
-        [&] { return mlir::emitError(mlir::UnknownLoc::get(&context)); },
-        type.getShape(), type.getElementType(), type.getMesh(), list));
-  });
-  return all;
-}
-
 std::vector<Tuple> Sweep::tuplesOf(mlir::func::FuncOp function) {
   bool routed = false;
   for (unsigned i = 0; i < function.getNumArguments(); ++i)
@@ -182,7 +136,7 @@ std::vector<Tuple> Sweep::tuplesOf(mlir::func::FuncOp function) {
   int64_t count = 1;
   for (auto [i, argument] : llvm::enumerate(function.getArguments())) {
     bool ragged = routed && !isInteger(typeOf(argument));
-    choices.push_back(placementsOf(typeOf(argument), ragged));
+    choices.push_back(allPlacements(typeOf(argument), ragged));
     count *= static_cast<int64_t>(choices.back().size());
   }
   std::vector<Tuple> tuples;
@@ -249,51 +203,18 @@ std::optional<std::vector<Placement>> Sweep::ask(mlir::Operation *op,
 template <typename T>
 mlir::FailureOr<Data<T>> Sweep::draw(mlir::func::FuncOp function,
                                      const Tuple &) {
-  Data<T> data;
-  for (unsigned i = 0; i < function.getNumArguments(); ++i) {
-    PlacedTensorType type = typeOf(function.getArgument(i));
-    auto experts =
-        function.getArgAttrOfType<mlir::IntegerAttr>(i, "rule.experts");
-    auto rows = function.getArgAttrOfType<mlir::IntegerAttr>(i, "rule.rows");
-    if (!isInteger(type)) {
-      Tensor<T> tensor(type.getShape());
-      // Wide enough for a function that turns around somewhere.
-      for (T &element : tensor.data)
-        element = Numerics<T>::fromDouble(8) * Numerics<T>::sample(random);
-      data.globals.emplace_back(std::move(tensor));
-      continue;
-    }
-    IndexTensor tensor(type.getShape());
-    if (rows) {
-      // Uneven, and one expert is empty.
-      for (int64_t k = 0; k < rows.getInt(); ++k)
-        ++tensor.data[drawBelow(tensor.data.size() - 1)];
-      data.counts = tensor.data;
-    } else {
-      for (int64_t &element : tensor.data)
-        element = experts ? int64_t(drawBelow(experts.getInt()))
-                          : int64_t(drawBelow(19)) - 9;
-    }
-    if (experts) {
-      std::string error;
-      auto counted = count(tensor, experts.getInt(), error);
-      if (failed(counted))
-        return function.emitError(error);
-      data.counts = counted->data;
-    }
-    data.globals.emplace_back(std::move(tensor));
-  }
-  std::vector<LocalValues<T>> locals;
-  for (const Value<T> &global : data.globals)
-    locals.push_back({global});
-  Interpreter<T> single(ranks->unsharded());
-  single.setAfterOp(
-      [&](mlir::Operation *, llvm::MutableArrayRef<LocalValues<T>> results) {
-        data.truth = results.front().front();
-        return mlir::success();
-      });
-  if (failed(single.run(function, locals)))
+  // Wide enough for a function that turns around somewhere.
+  auto sample = [&]() -> T {
+    return Numerics<T>::fromDouble(8) * Numerics<T>::sample(random);
+  };
+  auto arguments = drawArguments<T>(function, random, sample);
+  if (failed(arguments))
     return mlir::failure();
+  auto truth = runUnsharded<T>(function, *ranks, arguments->globals);
+  if (failed(truth))
+    return mlir::failure();
+  Data<T> data{std::move(*arguments), {}};
+  data.truth = truth->lookup(function.getBody().front().front().getResult(0));
   return data;
 }
 
@@ -346,7 +267,7 @@ bool Sweep::execute(mlir::func::FuncOp function, const Tuple &tuple,
     bool routed = llvm::any_of(function.getArguments(), [&](auto argument) {
       return isInteger(typeOf(argument));
     });
-    candidates = placementsOf(type, routed);
+    candidates = allPlacements(type, routed);
   }
   // What the operation did may depend on the types that it is given.
   for (auto [argument, placements] :

@@ -1,0 +1,31 @@
+//===- RandomGraphs.h - Small programs that type-check ----------*- C++ -*-===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_TEST_EVIDENCE_RANDOMGRAPHS_H
+#define MOE_TEST_EVIDENCE_RANDOMGRAPHS_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "moe/Dialect/SPMD/IR/SPMD.h"
+#include "moe/Reference/Numerics.h"
+
+namespace moe::evidence {
+
+/// The mesh that `text` describes, as between the angle brackets of the
+/// attribute.
+spmd::MeshAttr parseMesh(mlir::MLIRContext *context, llvm::StringRef text);
+
+/// A function `@graph` of 4 to 15 operations of both dialects on `mesh`:
+/// several arguments with any placements but extremes, values with several
+/// uses, conversions and collectives in between, often a route through experts.
+/// Every placement is known, and what each rule demands is met. Null if this
+/// draw came to nothing.
+mlir::OwningOpRef<mlir::ModuleOp> drawGraph(spmd::MeshAttr mesh,
+                                            reference::Random &random);
+
+} // namespace moe::evidence
+
+#endif // MOE_TEST_EVIDENCE_RANDOMGRAPHS_H

@@ -1,0 +1,124 @@
+//===- Samples.h - Programs and data that the sweeps draw -------*- C++ -*-===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// What the sweeps of this folder share: placements to try, arguments to execute
+// a function with, and the truth about its values, which is the unsharded run.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef MOE_TEST_EVIDENCE_SAMPLES_H
+#define MOE_TEST_EVIDENCE_SAMPLES_H
+
+#include "moe/Reference/Interpreter.h"
+#include "moe/Reference/Kernels.h"
+#include "llvm/ADT/STLExtras.h"
+#include <map>
+
+namespace moe::evidence {
+
+inline spmd::PlacedTensorType typeOf(mlir::Value value) {
+  return llvm::cast<spmd::PlacedTensorType>(value.getType());
+}
+
+inline bool isInteger(spmd::PlacedTensorType type) {
+  return llvm::isa<mlir::IntegerType>(type.getElementType());
+}
+
+/// Whether `placements` make a type of the shape and mesh of `type`.
+bool makesType(spmd::PlacedTensorType type,
+               llvm::ArrayRef<spmd::Placement> placements);
+
+/// Every placement on all axes that makes a type; `ragged` as well if wanted.
+std::vector<std::vector<spmd::Placement>>
+allPlacements(spmd::PlacedTensorType type, bool ragged);
+
+/// Maps every size, numbers of experts and rows included: a prime factor p
+/// becomes `primes[p]` if it is there. Products of sizes stay what they are
+/// products of.
+void resize(mlir::Operation *root, const std::map<int64_t, int64_t> &primes);
+
+template <typename T>
+struct Arguments {
+  std::vector<reference::Value<T>> globals;
+  /// Rows of each expert, where an argument says it: one with `rule.experts =
+  /// E` holds expert numbers below E, one with `rule.rows = N` counts of N
+  /// rows.
+  std::vector<int64_t> counts;
+};
+
+/// Random arguments; `sample` gives the numbers.
+template <typename T>
+mlir::FailureOr<Arguments<T>> drawArguments(mlir::func::FuncOp function,
+                                            reference::Random &random,
+                                            llvm::function_ref<T()> sample) {
+  using namespace reference;
+  Arguments<T> arguments;
+  for (unsigned i = 0; i < function.getNumArguments(); ++i) {
+    spmd::PlacedTensorType type = typeOf(function.getArgument(i));
+    auto experts =
+        function.getArgAttrOfType<mlir::IntegerAttr>(i, "rule.experts");
+    auto rows = function.getArgAttrOfType<mlir::IntegerAttr>(i, "rule.rows");
+    if (!isInteger(type)) {
+      Tensor<T> tensor(type.getShape());
+      for (T &element : tensor.data)
+        element = sample();
+      arguments.globals.emplace_back(std::move(tensor));
+      continue;
+    }
+    IndexTensor tensor(type.getShape());
+    if (rows) {
+      // Uneven, and one expert is empty.
+      for (int64_t k = 0; k < rows.getInt(); ++k)
+        ++tensor.data[random() % (tensor.data.size() - 1)];
+      arguments.counts = tensor.data;
+    } else {
+      for (int64_t &element : tensor.data)
+        element = experts ? int64_t(random() % experts.getInt())
+                          : int64_t(random() % 19) - 9;
+    }
+    if (experts) {
+      std::string error;
+      auto counted = count(tensor, experts.getInt(), error);
+      if (mlir::failed(counted))
+        return function.emitError(error);
+      arguments.counts = counted->data;
+    }
+    arguments.globals.emplace_back(std::move(tensor));
+  }
+  return arguments;
+}
+
+/// The values of a function as one rank computes them.
+template <typename T>
+using Truth = llvm::DenseMap<mlir::Value, reference::Value<T>>;
+
+template <typename T>
+mlir::FailureOr<Truth<T>>
+runUnsharded(mlir::func::FuncOp function, const reference::RankMesh &mesh,
+             llvm::ArrayRef<reference::Value<T>> arguments) {
+  using namespace reference;
+  Truth<T> truth;
+  std::vector<LocalValues<T>> locals;
+  for (auto [argument, value] :
+       llvm::zip_equal(function.getArguments(), arguments)) {
+    locals.push_back({value});
+    truth[argument] = value;
+  }
+  Interpreter<T> single(mesh.unsharded());
+  single.setAfterOp(
+      [&](mlir::Operation *op, llvm::MutableArrayRef<LocalValues<T>> results) {
+        for (auto [value, locals] : llvm::zip_equal(op->getResults(), results))
+          truth[value] = locals.front();
+        return mlir::success();
+      });
+  if (mlir::failed(single.run(function, locals)))
+    return mlir::failure();
+  return truth;
+}
+
+} // namespace moe::evidence
+
+#endif // MOE_TEST_EVIDENCE_SAMPLES_H
