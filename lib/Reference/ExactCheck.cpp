@@ -228,8 +228,9 @@ mlir::FailureOr<Execution> Executor::run() {
       [&](mlir::Operation *op, llvm::MutableArrayRef<Locals> results) {
         return visit(op, results);
       });
-  ranks.setOnFailure(
-      [&](mlir::Operation *op, llvm::StringRef) { return visitFailure(op); });
+  ranks.setOnFailure([&](mlir::Operation *op, llvm::StringRef why) {
+    return visitFailure(op, why);
+  });
   if (failed(ranks.run(function, arguments)))
     return mlir::failure();
   mlir::Operation *ret = function.getBody().front().getTerminator();
