@@ -56,39 +56,41 @@
 /* Rows that each rank has of the all-to-all's operand: at least TP. */
 #define ROWS 4
 
+/* clang-format off */
 const char moert_program[] =
     "{\"abi\": 3, \"function\": \"layer\", \"mesh\": [{\"name\": \"dp\", "
     "\"size\": " NUMBER(DP) "}, {\"name\": \"tp\", \"size\": " NUMBER(
-        TP) "}], "
-            "\"arguments\": [" VALUE("g", "4, 7", "shard<0>", "partial<sum>") ", " VALUE(
-                "s", "3, 5",
-                "replicate", "shard<1>") ", " VALUE("t",
-                                                    NUMBER(ROWS) ", " NUMBER(TP) ", 2", "replicate", "shard<1>") "], \"results\": [" VALUE("reduced", "4, 7", "shard<0>", "replicate") ", " VALUE("gathered", "3, 5", "replicate", "replicate") ", " VALUE("scattered", "4, 7", "shard<0>", "shard<1>") ", " VALUE("most",
-                                                                                                                                                                                                                                                                                                                   "3, 2",
-                                                                                                                                                                                                                                                                                                                   "replicate",
-                                                                                                                                                                                                                                                                                                                   "replicate") ", " VALUE("grad.t",
-                                                                                                                                                                                                                                                                                                                                           NUMBER(ROWS) ", " NUMBER(
-                                                                                                                                                                                                                                                                                                                                               TP) ", 2",
-                                                                                                                                                                                                                                                                                                                                           "replicate", "shard<1>") "], \"collectives\": [" COLLECTIVE("all_reduce",
-                                                                                                                                                                                                                                                                                                                                                                                                       "1",
-                                                                                                                                                                                                                                                                                                                                                                                                       "3:10") ", " COLLECTIVE("all_gather", "1",
-                                                                                                                                                                                                                                                                                                                                                                                                                               "4:10") ", " COLLECTIVE("reduce_scatter",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                       "1",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                       "5:10") ", " COLLECTIVE("all_reduce",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                               "0, 1",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                               "6:10") ", " COLLECTIVE("all_to_all", "1", "7:10") "]"
+    TP) "}], "
+    "\"arguments\": [" VALUE("g", "4, 7", "shard<0>", "partial<sum>") ", " VALUE(
+    "s", "3, 5",
+    "replicate", "shard<1>") ", " VALUE("t",
+    NUMBER(ROWS) ", " NUMBER(TP) ", 2", "replicate", "shard<1>") "], \"results\": [" VALUE("reduced", "4, 7", "shard<0>", "replicate") ", " VALUE("gathered", "3, 5", "replicate", "replicate") ", " VALUE("scattered", "4, 7", "shard<0>", "shard<1>") ", " VALUE("most",
+    "3, 2",
+    "replicate",
+    "replicate") ", " VALUE("grad.t",
+    NUMBER(ROWS) ", " NUMBER(
+    TP) ", 2",
+    "replicate", "shard<1>") "], \"collectives\": [" COLLECTIVE("all_reduce",
+    "1",
+    "3:10") ", " COLLECTIVE("all_gather", "1",
+    "4:10") ", " COLLECTIVE("reduce_scatter",
+    "1",
+    "5:10") ", " COLLECTIVE("all_reduce",
+    "0, 1",
+    "6:10") ", " COLLECTIVE("all_to_all", "1", "7:10") "]"
 #ifdef GPU
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  ", \"target\": \"" TARGET "\", \"hash\": \"" NUMBER(DP) NUMBER(TP) "\", "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     "\"arena_bytes\": " NUMBER(
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         ARENA) ", \"capturable\": " CAPTURABLE
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                ", "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                "\"kernels\": [{\"name\": \"scale\", \"op\": \"moe.scale\", \"location\": "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                "\"layer.mlir:2:8\", \"phase\": \"forward\", \"shared\": " NUMBER(
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    SHARED) FAULT "}, {\"name\": \"count\", \"op\": \"moe.sort_rows\", \"location\": "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            "\"layer.mlir:6:8\", \"phase\": \"backward\"}]}";
+    ", \"target\": \"" TARGET "\", \"hash\": \"" NUMBER(DP) NUMBER(TP) "\", "
+    "\"arena_bytes\": " NUMBER(
+    ARENA) ", \"capturable\": " CAPTURABLE
+    ", "
+    "\"kernels\": [{\"name\": \"scale\", \"op\": \"moe.scale\", \"location\": "
+    "\"layer.mlir:2:8\", \"phase\": \"forward\", \"shared\": " NUMBER(
+    SHARED) FAULT "}, {\"name\": \"count\", \"op\": \"moe.sort_rows\", \"location\": "
+    "\"layer.mlir:6:8\", \"phase\": \"backward\"}]}";
 #else
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  ", \"target\": \"cpu\"}";
+    ", \"target\": \"cpu\"}";
 #endif
+/* clang-format on */
 
 /* to[i] = by * from[i], where one that is beyond 1000 cannot be. */
 static void scale(const float *from, float *to, float by, int64_t count,
