@@ -72,6 +72,8 @@ bool Processes::start(int64_t rank, LocalTensors &arguments) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent)
       ::_exit(1);
+    // What `ps -o comm` and `top` show: at most 15 characters.
+    ::prctl(PR_SET_NAME, ("moe-rank " + std::to_string(rank)).c_str());
     runChild(rank, arguments);
   }
   processes.push_back({child, std::move(reading)});
