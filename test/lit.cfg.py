@@ -40,6 +40,11 @@ config.environment["FILECHECK_OPTS"] = (
 
 if config.moe_enable_asan == "ON":
     config.available_features.add("asan")
+if config.moe_enable_python == "ON":
+    config.available_features.add("python")
+    llvm_config.with_environment(
+        "PYTHONPATH", os.path.join(config.moe_obj_root, "python"), append_path=True
+    )
 if config.moe_enable_assertions == "ON":
     config.available_features.add("assertions")
 

@@ -47,16 +47,20 @@ macro(_moe_check_arguments function target)
   list(APPEND _forward DEPENDS ${ARG_DEPENDS} LINK_LIBS ${ARG_LINK_LIBS})
 endmacro()
 
-# add_moe_library(name SOURCES file... [DEPENDS target...] [LINK_LIBS lib...]
-#                 [NO_MLIR] [EXCEPTIONS])
+# add_moe_library(name [SHARED] SOURCES file... [DEPENDS target...]
+#                 [LINK_LIBS lib...] [NO_MLIR] [EXCEPTIONS])
 #
-# A static, position-independent library. DEPENDS names the TableGen targets
+# A static, position-independent library, or a shared one. DEPENDS names the TableGen targets
 # whose headers it includes; targets which link the library inherit the order.
 function(add_moe_library name)
-  cmake_parse_arguments(ARG "NO_MLIR;EXCEPTIONS" "" "SOURCES;DEPENDS;LINK_LIBS"
-    ${ARGN})
+  cmake_parse_arguments(ARG "SHARED;NO_MLIR;EXCEPTIONS" ""
+    "SOURCES;DEPENDS;LINK_LIBS" ${ARGN})
   _moe_check_arguments(add_moe_library ${name})
-  add_library(${name} STATIC ${ARG_SOURCES})
+  if(ARG_SHARED)
+    add_library(${name} SHARED ${ARG_SOURCES})
+  else()
+    add_library(${name} STATIC ${ARG_SOURCES})
+  endif()
   _moe_configure_target(${name} ${_forward})
 endfunction()
 
