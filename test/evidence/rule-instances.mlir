@@ -193,6 +193,16 @@ func.func @unfold_short(%x: !spmd.tensor<10x3xf32, #mesh>) {
   return
 }
 
+func.func @fold_alike(%x: !spmd.tensor<2x2x3xf32, #mesh>) {
+  %r = moe.fold %x : (!spmd.tensor<2x2x3xf32, #mesh>) -> !spmd.tensor<4x3xf32, #mesh>
+  return
+}
+
+func.func @unfold_alike(%x: !spmd.tensor<4x3xf32, #mesh>) {
+  %r = moe.unfold %x : (!spmd.tensor<4x3xf32, #mesh>) -> !spmd.tensor<2x2x3xf32, #mesh>
+  return
+}
+
 func.func @top_k(%s: !spmd.tensor<6x4xf32, #mesh>) {
   %r = moe.top_k %s : (!spmd.tensor<6x4xf32, #mesh>) -> !spmd.tensor<6x2xi32, #mesh>
   return

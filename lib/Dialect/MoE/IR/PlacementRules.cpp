@@ -182,8 +182,24 @@ PlacementRule FillLikeOp::getPlacementRule() {
 // Shapes
 //===----------------------------------------------------------------------===//
 
+/// Whether axes of these sizes cut `batches` and the tokens of all of them,
+/// which are `length` each, at the same places.
+static bool areCutAlike(int64_t batches, int64_t length,
+                        ArrayRef<int64_t> axes) {
+  if (axes.empty())
+    return true;
+  int64_t piece = llvm::divideCeil(batches, axes.front());
+  if (piece * length !=
+      int64_t(llvm::divideCeil(batches * length, axes.front())))
+    return false;
+  // The last piece may be smaller.
+  int64_t rest = piece ? batches % piece : 0;
+  return areCutAlike(piece, length, axes.drop_front()) &&
+         (rest == 0 || areCutAlike(rest, length, axes.drop_front()));
+}
+
 /// Which of batch and sequence stands for the tokens' factor. The cut of a
-/// batch folds to a chunk of the tokens if all chunks are equal; that of a
+/// batch folds to chunks of the tokens if both are cut alike; that of a
 /// sequence if there is one batch.
 static PlacementRule foldingRule(PlacedTensorType unfolded,
                                  PlacedTensorType cut, int64_t rank,
@@ -192,15 +208,16 @@ static PlacementRule foldingRule(PlacedTensorType unfolded,
   rule.linearity = Linearity::Multilinear;
   rule.linearIn = {true};
   rule.movesData = true;
-  int64_t ranks = 1;
+  SmallVector<int64_t> axes;
   for (auto [axis, placement] :
        llvm::zip(cut.getMesh().getLeafAxes(), cut.getPlacements()))
-    if (placement == Placement::shard(0))
-      ranks *= axis.getSize();
+    if (placement == Placement::shard(0) && axis.getSize() > 1)
+      axes.push_back(axis.getSize());
   bool sequence = unfolded.getDimSize(0) == 1;
-  bool even = unfolded.getDimSize(0) % ranks == 0;
+  bool alike =
+      areCutAlike(unfolded.getDimSize(0), unfolded.getDimSize(1), axes);
   int tokens =
-      rule.addFactor(sequence || even ? FactorRole::Free : FactorRole::Whole);
+      rule.addFactor(sequence || alike ? FactorRole::Free : FactorRole::Whole);
   int other = rule.addFactor(FactorRole::Whole);
   SmallVector<DimFactor, 4> folded{{tokens}};
   SmallVector<DimFactor, 4> apart;

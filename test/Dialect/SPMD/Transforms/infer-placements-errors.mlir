@@ -101,6 +101,26 @@ func.func @fold(%a: !spmd.tensor<2x8x4xf32, #mesh, tp: shard<1>>) {
 
 // -----
 
+// Two batches of three: three ranks get one batch, one and none, but of six tokens two each.
+#mesh = #spmd.mesh<tp=3>
+func.func @uneven_batch(%a: !spmd.tensor<2x3x4xf32, #mesh, tp: shard<0>>) {
+  // expected-error @below {{[R5] 'moe.fold' over 'tp': operand 0 is shard<0>}}
+  %0 = moe.fold %a : (!spmd.tensor<2x3x4xf32, #mesh, tp: shard<0>>) -> !spmd.tensor<6x4xf32, #mesh, tp: ?>
+  return
+}
+
+// -----
+
+// Two ranks get two batches and one, as they should; inside of each the cut is elsewhere.
+#mesh = #spmd.mesh<dp=2, tp=2>
+func.func @uneven_inside(%a: !spmd.tensor<3x3x4xf32, #mesh, dp: shard<0>, tp: shard<0>>) {
+  // expected-error @below {{[R5] 'moe.fold' over 'dp': operand 0 is shard<0>}}
+  %0 = moe.fold %a : (!spmd.tensor<3x3x4xf32, #mesh, dp: shard<0>, tp: shard<0>>) -> !spmd.tensor<9x4xf32, #mesh, dp: ?, tp: ?>
+  return
+}
+
+// -----
+
 // What follows from a claim that contradicts its operand is no fault of its own.
 #mesh = #spmd.mesh<dp=2, tp=4>
 !R = !spmd.tensor<8x4xf32, #mesh>

@@ -155,3 +155,16 @@ func.func @one_rank(%p: !spmd.tensor<8x12xf32, #one, tp: partial<sum>>) {
   %0 = moe.silu %p : (!spmd.tensor<8x12xf32, #one, tp: partial<sum>>) -> !spmd.tensor<8x12xf32, #one, tp: ?>
   return
 }
+
+// Three ranks get one batch, one and none, and as many of the tokens: two, two and none.
+#three = #spmd.mesh<tp=3>
+!unfolded = !spmd.tensor<2x2x12xf32, #three, tp: shard<0>>
+!folded = !spmd.tensor<4x12xf32, #three, tp: ?>
+// CHECK-LABEL: func.func @uneven_batch
+func.func @uneven_batch(%batch: !unfolded) {
+  // CHECK: moe.fold {{.*}} -> !spmd.tensor<4x12xf32, #mesh2, tp: shard<0>>
+  %0 = moe.fold %batch : (!unfolded) -> !folded
+  // CHECK: moe.unfold {{.*}} -> !spmd.tensor<2x2x12xf32, #mesh2, tp: shard<0>>
+  %1 = moe.unfold %0 : (!folded) -> !spmd.tensor<2x2x12xf32, #three, tp: ?>
+  return
+}

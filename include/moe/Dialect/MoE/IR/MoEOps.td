@@ -440,9 +440,10 @@ class MoE_FoldingOp<string mnemonic> : MoE_DifferentiableOp<mnemonic> {
 def MoE_FoldOp : MoE_FoldingOp<"fold"> {
   let summary = "batch and sequence become one dimension of tokens";
   let description = [{
-    [B, L, ...] to [B * L, ...], token t = b * L + l. A batch that is cut evenly
-    stays a cut of the tokens. A cut sequence does only for B = 1: with more than
-    one batch a rank's tokens are no contiguous run, hence no shard (R5).
+    [B, L, ...] to [B * L, ...], token t = b * L + l. A batch that is cut stays a
+    cut of the tokens if these are cut at the same places, as when it is cut evenly.
+    A cut sequence does only for B = 1: with more than one batch a rank's tokens are
+    no contiguous run, hence no shard (R5).
 
     Law: `unfold(fold(x)) = x`.
 
