@@ -12,8 +12,10 @@ import dataclasses
 from . import _moe_mlir
 from ._moe_mlir import Module
 from .diagnostics import Diagnostic, Error, Location
+from .layer import Layer, Value, compile
 
-__all__ = ["Diagnostic", "Error", "Location", "Module", "Result", "parse", "run"]
+__all__ = ["Diagnostic", "Error", "Layer", "Location", "Module", "Result", "Value",
+           "compile", "parse", "run"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -246,13 +246,35 @@ int64_t moert::firstReplica(const ProgramInfo &info, const ValueInfo &value,
   return first;
 }
 
+std::optional<int64_t> moert::findPiece(const ProgramInfo &info,
+                                        const ValueInfo &value, int64_t rank) {
+  if (std::ranges::any_of(value.placements, [](const Placement &placement) {
+        return placement.kind == Placement::Partial;
+      }))
+    return std::nullopt;
+  std::vector<int64_t> shape = info.localShape(value, rank);
+  std::vector<int64_t> offsets = offsetsOf(info, value, rank);
+  if (*elementCount(shape) == 0)
+    return 0;
+  // Below the outermost dimension of more than one row all must be whole.
+  int64_t position = 0;
+  bool several = false;
+  for (size_t dim = 0; dim < shape.size(); ++dim) {
+    if (several && shape[dim] != value.shape[dim])
+      return std::nullopt;
+    several |= shape[dim] > 1;
+    position = position * value.shape[dim] + offsets[dim];
+  }
+  return position * int64_t(dtypeSize(value.dtype));
+}
+
 Tensor moert::slice(const ProgramInfo &info, const ValueInfo &value,
-                    const Tensor &global, int64_t rank) {
+                    const std::byte *global, int64_t rank) {
   Tensor local{value.dtype, info.localShape(value, rank), {}};
   local.data.resize(*elementCount(local.shape) * dtypeSize(value.dtype));
   if (holdsTerms(info, value, rank))
     forEachRun(info, value, rank, [&](int64_t from, int64_t to, int64_t bytes) {
-      std::copy_n(global.data.begin() + from, bytes, local.data.begin() + to);
+      std::copy_n(global + from, bytes, local.data.begin() + to);
     });
   return local;
 }

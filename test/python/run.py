@@ -10,7 +10,7 @@ MESH = "#mesh = #spmd.mesh<tp=2>\n"
 LINEAR = MESH + """
 func.func @project(%x: !spmd.tensor<8x4xf32, #mesh>,
                    %w: !spmd.tensor<6x4xf32, #mesh, tp: shard<0>>)
-    -> (!spmd.tensor<8x6xf32, #mesh, tp: ?> {moe.name = "y"}) {
+    -> (!spmd.tensor<8x6xf32, #mesh, tp: ?> {spmd.name = "y"}) {
   %0 = spmd.boundary %x grad claims <CLAIM> at "x"
       : !spmd.tensor<8x4xf32, #mesh> -> !spmd.tensor<8x4xf32, #mesh>
   %1 = moe.einsum "td,fd->tf" %0, %w

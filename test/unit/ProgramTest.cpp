@@ -141,7 +141,7 @@ protected:
   std::vector<Tensor> sliceAll(const ValueInfo &value, const Tensor &global) {
     std::vector<Tensor> locals;
     for (int64_t rank = 0; rank < info.numRanks(); ++rank)
-      locals.push_back(slice(info, value, global, rank));
+      locals.push_back(slice(info, value, global.data.data(), rank));
     return locals;
   }
   bool gatherAll(const ValueInfo &value, const std::vector<Tensor> &locals) {
@@ -174,7 +174,7 @@ TEST_F(PartsTest, AreCutUnevenlyAndGathered) {
   }
   // Rows 3 and 4 of columns 2 and 3.
   ValueInfo value{"x", "I32", {5, 4}, {rows, columns}};
-  EXPECT_EQ(numbersOf(slice(info, value, countTo({5, 4}), 4)),
+  EXPECT_EQ(numbersOf(slice(info, value, countTo({5, 4}).data.data(), 4)),
             (std::vector<int32_t>{14, 15, 18, 19}));
 }
 

@@ -753,6 +753,77 @@ TEST(RunThreadsTest, SaysWhoCrashes) {
               "rank 1 crashed with signal 6 .Aborted.");
 }
 
+//===----------------------------------------------------------------------===//
+// Global tensors
+//===----------------------------------------------------------------------===//
+
+/// What ranks of a 2 x 2 mesh get. Arguments: whole, cut into rows by both
+/// axes, cut into columns, terms. Results as the arguments.
+ProgramInfo describeGlobal() {
+  ProgramInfo info = describe({2, 2}, "all_reduce", {0, 1});
+  Placement rows{Placement::Shard, 0}, columns{Placement::Shard, 1},
+      terms{Placement::Partial, 0}, whole;
+  for (auto *values : {&info.arguments, &info.results})
+    *values = {{"whole", "F32", {4, 4}, {whole, whole}},
+               {"rows", "F32", {4, 4}, {rows, rows}},
+               {"columns", "F32", {4, 4}, {whole, columns}},
+               {"terms", "F32", {4, 4}, {terms, whole}}};
+  return info;
+}
+
+std::array<std::array<void *, 8>, 4> givenBuffers;
+
+/// Results are the arguments; but with `differ` the last rank's first result
+/// is not.
+template <bool differ>
+int32_t copyAll(moert_context *context, void *const *buffers) {
+  int64_t rank =
+      moert_axis_index(context, 0) * 2 + moert_axis_index(context, 1);
+  std::copy_n(buffers, 8, givenBuffers[rank].begin());
+  constexpr int64_t sizes[] = {16, 4, 8, 16};
+  for (int64_t i = 0; i < 4; ++i)
+    std::memcpy(buffers[4 + i], buffers[i], sizes[i] * sizeof(float));
+  if (differ && rank == 3)
+    static_cast<float *>(buffers[4])[5] = -1;
+  return 0;
+}
+
+struct GlobalTest : testing::Test {
+  RunReport run(Program::Main main) {
+    Program program(describeGlobal(), main);
+    std::vector<const std::byte *> in;
+    std::vector<std::byte *> out;
+    for (size_t i = 0; i < 4; ++i) {
+      std::iota(arguments[i].begin(), arguments[i].end(), float(i * 100));
+      in.push_back(reinterpret_cast<std::byte *>(arguments[i].data()));
+      out.push_back(reinterpret_cast<std::byte *>(results[i].data()));
+    }
+    return runThreads(program, in, out, RunOptions());
+  }
+
+  std::array<std::array<float, 16>, 4> arguments{}, results{};
+};
+
+TEST_F(GlobalTest, AreUsedWhereTheyAre) {
+  RunReport report = run(copyAll<false>);
+  ASSERT_EQ(report.error, "");
+  EXPECT_EQ(results, arguments);
+  for (int64_t rank = 0; rank < 4; ++rank) {
+    // All share what is whole, and rows are in one piece.
+    EXPECT_EQ(givenBuffers[rank][0], arguments[0].data());
+    EXPECT_EQ(givenBuffers[rank][1], arguments[1].data() + rank * 4);
+    EXPECT_EQ(givenBuffers[rank][5], results[1].data() + rank * 4);
+    // The first rank's result is the result.
+    EXPECT_EQ(givenBuffers[rank][4] == results[0].data(), rank == 0);
+  }
+}
+
+TEST_F(GlobalTest, MustNotDiffer) {
+  RunReport report = run(copyAll<true>);
+  EXPECT_EQ(report.outcome, RunReport::Failed);
+  EXPECT_EQ(report.error, "'whole': the replicas of ranks 0 and 3 differ");
+}
+
 std::string nameOfMode(const testing::TestParamInfo<Mode> &info) {
   return info.param == Mode::Threads     ? "Threads"
          : info.param == Mode::Processes ? "Processes"

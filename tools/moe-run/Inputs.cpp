@@ -97,7 +97,7 @@ int readInputs(const CompiledOptions &options, const ProgramInfo &info,
                       ", expected " + expected,
                   "convert the tensor in '" + *options.inputs + "'");
     for (int64_t rank : ranks)
-      locals[rank].push_back(slice(info, value, global, rank));
+      locals[rank].push_back(slice(info, value, global.data.data(), rank));
   }
   return Success;
 }

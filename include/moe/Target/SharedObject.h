@@ -19,6 +19,9 @@ namespace moe {
 /// machine's processor. Errors are reported at the module.
 mlir::LogicalResult emitLLVMIR(mlir::ModuleOp module, llvm::raw_ostream &os);
 
+/// The module's code for this machine, as the contents of an object file.
+mlir::FailureOr<std::string> emitObject(mlir::ModuleOp module);
+
 /// The module as a shared object, as the contents of its file. Its `moert_*`
 /// symbols are left to the program that loads it. Errors, reported at the
 /// module: no linker is found, it fails, there is no place for temporary files.

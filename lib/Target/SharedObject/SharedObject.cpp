@@ -77,22 +77,32 @@ LogicalResult moe::emitLLVMIR(ModuleOp module, llvm::raw_ostream &os) {
   return success();
 }
 
-static LogicalResult emitObject(ModuleOp module, llvm::StringRef path) {
+FailureOr<std::string> moe::emitObject(ModuleOp module) {
   std::unique_ptr<llvm::TargetMachine> machine = createTargetMachine(module);
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> llvmModule =
       machine ? translate(module, context, *machine) : nullptr;
   if (!llvmModule)
     return failure();
-  std::error_code code;
-  llvm::raw_fd_ostream os(path, code);
-  if (code)
-    return module.emitError("cannot write ") << path << ": " << code.message();
+  llvm::SmallString<0> object;
+  llvm::raw_svector_ostream os(object);
   llvm::legacy::PassManager passes;
   if (machine->addPassesToEmitFile(passes, os, nullptr,
                                    llvm::CodeGenFileType::ObjectFile))
     return module.emitError("cannot make an object file");
   passes.run(*llvmModule);
+  return object.str().str();
+}
+
+static LogicalResult writeObject(ModuleOp module, llvm::StringRef path) {
+  FailureOr<std::string> object = moe::emitObject(module);
+  if (failed(object))
+    return failure();
+  std::error_code code;
+  llvm::raw_fd_ostream os(path, code);
+  if (code)
+    return module.emitError("cannot write ") << path << ": " << code.message();
+  os << *object;
   os.flush();
   if (std::error_code problem = os.error()) {
     // An error that is left in place ends the program in the destructor.
@@ -132,7 +142,7 @@ FailureOr<std::string> moe::emitSharedObject(ModuleOp module) {
   if (problem)
     return module.emitError("cannot make a temporary file: ")
            << problem.message() << "; help: TMPDIR says where they go";
-  if (failed(emitObject(module, object)) ||
+  if (failed(writeObject(module, object)) ||
       failed(link(module, object, shared)))
     return failure();
   auto contents = llvm::MemoryBuffer::getFile(shared);

@@ -147,10 +147,15 @@ using LocalTensors = std::vector<Tensor>;
 int64_t firstReplica(const ProgramInfo &info, const ValueInfo &value,
                      int64_t rank);
 
+/// Where the part of `rank` begins in a global tensor that has all of it in one
+/// piece, in bytes; nothing if it is in several, or holds terms of a sum.
+std::optional<int64_t> findPiece(const ProgramInfo &info,
+                                 const ValueInfo &value, int64_t rank);
+
 /// The part of a global tensor that `rank` holds. Of a partial value the first
 /// rank holds all, the others zeros.
 Tensor slice(const ProgramInfo &info, const ValueInfo &value,
-             const Tensor &global, int64_t rank);
+             const std::byte *global, int64_t rank);
 
 /// The global tensor that local ones, one per rank, are parts of; partial ones
 /// are summed. Returns false and why in `error` where replicas differ.

@@ -68,6 +68,8 @@ struct RunReport {
   std::vector<CollectiveCount> collectives;
   /// By rank, in the order of their ends.
   std::vector<std::vector<Span>> spans;
+  /// A rank did not stop: it still uses the program and its buffers.
+  bool isLeftBehind = false;
 };
 
 /// Runs all ranks as threads. `arguments[r]` and `results[r]` are rank r's;
@@ -76,6 +78,17 @@ struct RunReport {
 RunReport runThreads(const Program &program,
                      std::vector<LocalTensors> &arguments,
                      std::vector<LocalTensors> &results,
+                     const RunOptions &options);
+
+/// The same on global tensors, dense and row-major: a pointer per argument, of
+/// which nothing is written, and one per result, of what all ranks together
+/// have of it. Nothing is copied that a rank can use where it is: an argument
+/// or result that no axis cuts, or in pieces that are in one piece each. Of a
+/// partial argument the first rank holds all; the terms of a partial result are
+/// summed. Fails if ranks differ in what should be equal.
+RunReport runThreads(const Program &program,
+                     const std::vector<const std::byte *> &arguments,
+                     const std::vector<std::byte *> &results,
                      const RunOptions &options);
 
 /// Runs all ranks as processes, which have ended when this returns. To be

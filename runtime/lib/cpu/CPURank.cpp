@@ -37,22 +37,29 @@ bool CPURank::end(RunReport::Outcome outcome, const std::string &error,
   return false;
 }
 
+bool CPURank::runStep(const Program &program, void *const *buffers,
+                      int64_t number, const RunOptions &options) {
+  step = int32_t(number - options.warmup);
+  recording = options.record && step >= 0;
+  meeting.beginStep(getNumber());
+  int64_t begin = monotonicNow();
+  if (!execute(program.getMain(), buffers))
+    return false;
+  if (recording)
+    spans.push_back({-1, step, begin, begin, monotonicNow()});
+  return true;
+}
+
 bool CPURank::runSteps(const Program &program, LocalTensors &arguments,
                        LocalTensors &results, const RunOptions &options) {
   for (int64_t i = 0; i < options.warmup + options.steps; ++i) {
-    step = int32_t(i - options.warmup);
-    recording = options.record && step >= 0;
     // Afresh each time: a step moves arguments.
     std::vector<void *> buffers;
     for (LocalTensors *tensors : {&arguments, &results})
       for (Tensor &tensor : *tensors)
         buffers.push_back(tensor.data.data());
-    meeting.beginStep(getNumber());
-    int64_t begin = monotonicNow();
-    if (!execute(program.getMain(), buffers.data()))
+    if (!runStep(program, buffers.data(), i, options))
       return false;
-    if (recording)
-      spans.push_back({-1, step, begin, begin, monotonicNow()});
     std::string error;
     if (options.afterStep &&
         !options.afterStep(getNumber(), arguments, results, error))
@@ -60,6 +67,16 @@ bool CPURank::runSteps(const Program &program, LocalTensors &arguments,
     if (!meeting.finishStep(getNumber()))
       return false;
   }
+  return true;
+}
+
+bool CPURank::runSteps(const Program &program,
+                       const std::vector<void *> &buffers,
+                       const RunOptions &options) {
+  for (int64_t i = 0; i < options.warmup + options.steps; ++i)
+    if (!runStep(program, buffers.data(), i, options) ||
+        !meeting.finishStep(getNumber()))
+      return false;
   return true;
 }
 

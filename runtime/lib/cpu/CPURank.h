@@ -22,6 +22,9 @@ public:
   /// Runs all steps. False if the run has ended.
   bool runSteps(const Program &program, LocalTensors &arguments,
                 LocalTensors &results, const RunOptions &options);
+  /// The same on buffers of moert_main; nothing is done after a step.
+  bool runSteps(const Program &program, const std::vector<void *> &buffers,
+                const RunOptions &options);
 
   const std::vector<Span> &getSpans() const { return spans; }
 
@@ -57,6 +60,10 @@ protected:
   Meeting &meeting;
 
 private:
+  /// One of the steps that `options` ask for.
+  bool runStep(const Program &program, void *const *buffers, int64_t number,
+               const RunOptions &options);
+
   /// A collective of this rank while it is in it.
   struct Call;
 
