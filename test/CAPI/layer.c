@@ -4,8 +4,7 @@
 |*
 \*===----------------------------------------------------------------------===*/
 
-/* RUN: moe-capi-test 2>&1 | FileCheck %s
- */
+// RUN: moe-capi-test 2>&1 | FileCheck %s
 
 #include "moe-c/Layer.h"
 #include <stdio.h>
@@ -58,20 +57,20 @@ static MoEModule *parse(const char *claim, MoEDiagnostics *diagnostics) {
 }
 
 static void checkErrors(void) {
-  /* CHECK-LABEL: parse nothing
-   * CHECK-NEXT: null
-   * CHECK-NEXT: bad.mlir:1:1 error (rule none): {{.*}}'foo' */
+  // CHECK-LABEL: parse nothing
+  // CHECK-NEXT: null
+  // CHECK-NEXT: bad.mlir:1:1 error (rule none): {{.*}}'foo'
   puts("parse nothing");
   MoEDiagnostics *list = moeDiagnosticsCreate();
   puts(moeModuleParse("foo", 3, "bad.mlir", list) ? "a module" : "null");
   printAll(list);
 
-  /* CHECK-LABEL: unknown pipelines
-   * CHECK-NEXT: 0 0 1
-   * CHECK-NEXT: nowhere:0:0 error (rule none): 'moe-chek' is no pipeline
-   * CHECK-NEXT: note (rule none): help: moe-opt --help lists
-   * CHECK-NEXT: help 0: moe-opt --help
-   * CHECK-NEXT: error (rule none): 'cse(' is no pipeline */
+  // CHECK-LABEL: unknown pipelines
+  // CHECK-NEXT: 0 0 1
+  // CHECK-NEXT: nowhere:0:0 error (rule none): 'moe-chek' is no pipeline
+  // CHECK-NEXT: note (rule none): help: moe-opt --help lists
+  // CHECK-NEXT: help 0: moe-opt --help
+  // CHECK-NEXT: error (rule none): 'cse(' is no pipeline
   puts("unknown pipelines");
   list = moeDiagnosticsCreate();
   MoEModule *module = parse("", list);
@@ -80,11 +79,11 @@ static void checkErrors(void) {
   printf("%d %d %d\n", checked, run, moePipelineCheck("moe-check", 9, NULL));
   printAll(list);
 
-  /* CHECK-LABEL: a false claim
-   * CHECK-NEXT: 0
-   * CHECK-NEXT: project.mlir:6:8 error (rule G1): [G1] the gradient at 'x'
-   * CHECK-NEXT: {{^}}  project.mlir:7:8 note (rule none): it became partial
-   * CHECK: {{^}}help 0: claim partial<sum> over 'tp' here */
+  // CHECK-LABEL: a false claim
+  // CHECK-NEXT: 0
+  // CHECK-NEXT: project.mlir:6:8 error (rule G1): [G1] the gradient at 'x'
+  // CHECK-NEXT: {{^}}  project.mlir:7:8 note (rule none): it became partial
+  // CHECK: {{^}}help 0: claim partial<sum> over 'tp' here
   puts("a false claim");
   list = moeDiagnosticsCreate();
   MoEModule *copy = moeModuleClone(module);
@@ -97,10 +96,10 @@ static void checkErrors(void) {
     puts("accepted");
   moeModuleDestroy(copy);
 
-  /* CHECK-LABEL: not compiled
-   * CHECK-NEXT: error (rule G1)
-   * CHECK: error (rule none): cannot run a layer for 'cuda:sm_90a'
-   * CHECK: error (rule none): unknown policy 'best' */
+  // CHECK-LABEL: not compiled
+  // CHECK-NEXT: error (rule G1)
+  // CHECK: error (rule none): cannot run a layer for 'cuda:sm_90a'
+  // CHECK: error (rule none): unknown policy 'best'
   puts("not compiled");
   list = moeDiagnosticsCreate();
   MoECompileOptions options = moeCompileOptionsGetDefault();
@@ -131,22 +130,22 @@ static void printNumbers(const char *name, const float *numbers, size_t count) {
 static void run(void) {
   MoEDiagnostics *list = moeDiagnosticsCreate();
   MoEModule *module = parse("tp: partial<sum>", list);
-  /* CHECK-LABEL: the program
-   * CHECK: spmd.boundary */
+  // CHECK-LABEL: the program
+  // CHECK: spmd.boundary
   puts("the program");
   char *text = calloc(1, 100000);
   moeModulePrint(module, /*locations=*/true, append, text);
   fputs(text, stdout);
   free(text);
 
-  /* CHECK-LABEL: the layer
-   * CHECK-NEXT: ranks: 2
-   * CHECK-NEXT: x 0 [3, 2] <>
-   * CHECK-NEXT: w 0 [4, 2] <tp: shard<0>>
-   * CHECK-NEXT: dy 0 [3, 4] <tp: shard<1>>
-   * CHECK-NEXT: y 0 [3, 4] <tp: shard<1>>
-   * CHECK-NEXT: grad.x 0 [3, 2] <>
-   * CHECK-NEXT: grad.w 0 [4, 2] <tp: shard<0>> */
+  // CHECK-LABEL: the layer
+  // CHECK-NEXT: ranks: 2
+  // CHECK-NEXT: x 0 [3, 2] <>
+  // CHECK-NEXT: w 0 [4, 2] <tp: shard<0>>
+  // CHECK-NEXT: dy 0 [3, 4] <tp: shard<1>>
+  // CHECK-NEXT: y 0 [3, 4] <tp: shard<1>>
+  // CHECK-NEXT: grad.x 0 [3, 2] <>
+  // CHECK-NEXT: grad.w 0 [4, 2] <tp: shard<0>>
   puts("the layer");
   MoELayer *layer = moeCompile(module, "cpu", NULL, list);
   moeModuleDestroy(module);
@@ -160,11 +159,11 @@ static void run(void) {
   for (size_t i = 0; i < moeLayerGetNumResults(layer); ++i)
     printValue(moeLayerGetResult(layer, i));
 
-  /* CHECK-LABEL: the run
-   * CHECK-NEXT: 1 0
-   * CHECK-NEXT: y: 2 4 6 8 5 13 21 29 8 22 36 50
-   * CHECK-NEXT: grad.x: 40 10 10 4 14 6
-   * CHECK-NEXT: grad.w: 30 36 9 12 7 11 22 29 */
+  // CHECK-LABEL: the run
+  // CHECK-NEXT: 1 0
+  // CHECK-NEXT: y: 2 4 6 8 5 13 21 29 8 22 36 50
+  // CHECK-NEXT: grad.x: 40 10 10 4 14 6
+  // CHECK-NEXT: grad.w: 30 36 9 12 7 11 22 29
   puts("the run");
   const float x[] = {1, 2, 4, 5, 7, 8};
   const float w[] = {0, 1, 2, 1, 4, 1, 6, 1};
