@@ -45,6 +45,11 @@ if config.moe_enable_python == "ON":
     llvm_config.with_environment(
         "PYTHONPATH", os.path.join(config.moe_obj_root, "python"), append_path=True
     )
+    # tools/setup --torch installs it.
+    moe_torch_dir = os.path.join(config.moe_src_root, ".torch")
+    if os.path.isdir(moe_torch_dir):
+        config.available_features.add("torch")
+        llvm_config.with_environment("PYTHONPATH", moe_torch_dir, append_path=True)
 if config.moe_enable_assertions == "ON":
     config.available_features.add("assertions")
 
