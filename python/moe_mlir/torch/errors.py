@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -14,7 +15,8 @@ class Place:
     module: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        below = os.getcwd() + os.sep
+        return f"{self.file.removeprefix(below)}:{self.line}"
 
 
 class CaptureError(Exception):

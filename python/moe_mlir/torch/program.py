@@ -265,7 +265,7 @@ class Program:
             if not agreed:
                 values = [self.stacked(v, axis) if axis in v.axes else v for v in values]
         stack = self.axes.sorted(set().union(*(v.stack for v in values)))
-        unused = [c for c in reversed(string.ascii_lowercase) 
+        unused = [c for c in reversed(string.ascii_lowercase)
                   if not any(c in t for t in [*terms, result])]
         letter_of = dict(zip(stack, unused))
         full = ["".join(letter_of[a] for a in v.stack) + t for t, v in zip(terms, values)]
@@ -289,7 +289,8 @@ class Program:
         `new` are the sizes of the result's letters that no operand has.
         """
         summed = "".join({c for t in terms for c in t if c not in result})
-        values, full, stack, letter_of, cuts, sizes = self.align(terms, values, whole + summed, result)
+        values, full, stack, letter_of, cuts, sizes = self.align(
+            terms, values, whole + summed, result)
         prefix = "".join(letter_of[a] for a in stack)
         sizes.update(new or {})
         # No operand is a term of a sum, so neither is the result.

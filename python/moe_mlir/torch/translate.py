@@ -7,11 +7,12 @@ import dataclasses
 from torch.distributed.tensor import Partial, Replicate, Shard
 from torch.utils._pytree import tree_flatten, tree_map
 
-from . import collectives
+from . import collectives, contractions, indexing  # noqa: F401 (they register operations)
 from .capture import KNOWN_COLLECTIVES, Event, Meta, Placed, Ref, RefPerRank
 from .errors import Place
 from .layouts import Axes, Constant, Unknown, Value
-from .operations import OPERATIONS, Call, PerRank, part
+from .indexing import part
+from .operations import OPERATIONS, Call, PerRank
 from .program import Program, Untranslatable
 
 
@@ -55,6 +56,11 @@ class Translator:
         result, = event.results
         if event.placed is not None:
             value = self.placed_value(event.placed)
+            lacks = [a for a in self.axes.order if a not in self.placements(event.placed)]
+            if lacks:
+                self.unchecked.append(Unchecked(
+                    event.place, event.name, f"its mesh lacks {' and '.join(lacks)}: taken to "
+                    "be the same over it"))
             self.values[result] = self.program.argument(event.name, value)
         elif event.name == "constant" and not isinstance(event.args[0], PerRank):
             self.values[result] = self.program.constant("constant", self.metas[result].shape)
