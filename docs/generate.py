@@ -72,25 +72,38 @@ RULES = """<!-- Made by `ninja generate-docs` from test/evidence/rule-instances.
 How placements pass through each operation: what `PlacementOpInterface` answers, printed
 by `rule-sweep --spec` for one mesh axis of two ranks. On several axes a rule applies axis
 by axis. `test/evidence/rules` executes every one of them, and everything that is refused,
-on axes of 2 and 3 ranks and on a mesh of 2 x 2.
+on axes of 2 and 3 ranks and on a mesh of 2 x 2; `test/docs/rules.test` does so by number.
 
-Refusals carry the label of the law that is broken, and how many placements of the
-operands break it:
+## Numbers
 
-| label | law |
-|---|---|
-| R1 | terms pass only through what is linear in them |
-| R2 | a product of two sums is no sum of products |
-| R3 | terms of different reductions do not add |
-| R4 | operands that share a dimension are cut alike |
-| R5 | some operations need a dimension whole |
-| R6 | an operation without a rule allows nothing |
-| R7 | opaque code gets its operands as it declares |
-| G5 | a whole term among those of a sum has no meaning |
-| G6 | a collective that sums takes terms of a sum |
-| G3 | a collective that gathers takes what is cut so |
+Rule N.k says k of operation N. An error or note that rests on a rule cites it:
+`[rule 22.13]`. N is declared with the operation or its external model, k is the same of
+all operations; neither is ever given to something else.
 
-[Diagnostics.md](Diagnostics.md) has an example of each.
+| k | what the rule says | label |
+|---|---|---|
+| 1 | what is the same on all ranks gives what is | |
+| 2 | the result is cut as an operand is | |
+| 3 | the terms of an operand are those of the result | |
+| 4 | a dimension that is cut is summed over: the result is partial<sum> | |
+| 5 | rows of experts held elsewhere are zero: the result is partial<sum> | |
+| 6 | a whole term meets those of a sum: refused where something relies on it | |
+| 7 | data moves: a conversion or a collective | |
+| 8 | the operation states it | |
+| 11 | terms pass only through what is linear in them | R1 |
+| 12 | a product of two sums is no sum of products | R2 |
+| 13 | terms of different reductions do not add | R3 |
+| 14 | operands that share a dimension are cut alike | R4 |
+| 15 | some operations need a dimension whole | R5 |
+| 16 | an operation without a rule allows nothing | R6 |
+| 17 | opaque code gets its operands as it declares | R7 |
+| 23 | a collective that gathers takes what is cut so | G3 |
+| 25 | a whole term among those of a sum has no meaning | G5 |
+| 26 | a collective that sums takes terms of a sum | G6 |
+
+[Diagnostics.md](Diagnostics.md) has an example of each label. `spmd.compute` (9) has no
+rule of its own, but those of its body. `spmd.opaque` (10) states, 10.8, and refuses, 10.17;
+nothing can execute it.
 
 ## Operations
 """

@@ -20,6 +20,7 @@ moe_lib_dir = os.path.join(config.moe_obj_root, "lib")
 
 config.substitutions.append(("%moe_src_root", config.moe_src_root))
 config.substitutions.append(("%moe_lib_dir", moe_lib_dir))
+config.substitutions.append(("%moe_obj_root", config.moe_obj_root))
 
 # FileCheck, not, count and split-file come from here.
 llvm_config.use_default_substitutions()

@@ -7,6 +7,7 @@
 #include "Witness.h"
 #include "moe/Dialect/SPMD/IR/Locations.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace moe::spmd;
@@ -33,6 +34,29 @@ static std::string subject(const Finding &finding) {
   return isBackward(finding.op->getLoc()) ? "this gradient" : "this value";
 }
 
+/// The number of a rule in docs/Rules.md, to follow what rests on it. An
+/// operation without rules has none, and a `spmd.compute` those of its body.
+static std::string citeRule(Operation *op, unsigned clause) {
+  auto known = dyn_cast<PlacementOpInterface>(op);
+  if (!known || isa<ComputeOp>(op))
+    return "";
+  return llvm::formatv(" [rule {0}.{1}]", known.getRuleNumber(), clause);
+}
+
+/// The operation by whose rule the result of `op` is placed as it is.
+static Operation *deciding(Operation *op) {
+  if (auto compute = dyn_cast<ComputeOp>(op))
+    if (Operation *inner = compute.getYielded().getDefiningOp())
+      return inner;
+  return op;
+}
+
+/// The rule by which the results of `op` are what they are.
+static std::string citeRule(const PlacementAnalysis &analysis, Operation *op,
+                            unsigned axis) {
+  return citeRule(op, getClause(analysis.get(op->getResult(0), axis).step));
+}
+
 StringRef moe::spmd::ruleHelp(StringRef label) {
   return label == "R6"
              ? "give it PlacementOpInterface, or compute it of operands"
@@ -47,6 +71,7 @@ LogicalResult moe::spmd::emitRuleError(Operation *op, unsigned axis,
   return emitError(culprit->getLoc())
          << "[" << transfer.label << "] " << describe(culprit) << " over "
          << axisName(op->getOperand(0), axis) << ": " << transfer.reason
+         << citeRule(culprit, getClause(transfer))
          << "; help: " << ruleHelp(transfer.label);
 }
 
@@ -100,9 +125,11 @@ static void notePartial(InFlightDiagnostic &diag,
       note << "it is partial over " << over
            << " from here on: " << describe(origin) << " says so";
     }
+    note << citeRule(analysis, origin, axis);
   }
   for (Operation *op : llvm::reverse(path))
-    diag.attachNote(op->getLoc()) << "carried on by " << describe(op);
+    diag.attachNote(op->getLoc())
+        << "carried on by " << describe(op) << citeRule(analysis, op, axis);
 }
 
 static void noteReplicated(InFlightDiagnostic &diag,
@@ -123,9 +150,10 @@ static void noteReplicated(InFlightDiagnostic &diag,
                   : "it was already made the same on all ranks of ")
       << over << " here: " << describe(origin) << " makes "
       << analysis.get(origin->getOperand(0), axis).placement.str()
-      << " into replicate";
+      << " replicate" << citeRule(analysis, origin, axis);
   for (Operation *op : path)
-    diag.attachNote(op->getLoc()) << "carried on by " << describe(op);
+    diag.attachNote(op->getLoc())
+        << "carried on by " << describe(op) << citeRule(analysis, op, axis);
 }
 
 /// Notes for a sum without meaning.
@@ -143,15 +171,15 @@ static void noteMixed(InFlightDiagnostic &diag,
       diag.attachNote(mix->getLoc())
           << "and is added here to a sum that is partial over " << over
           << ": a later reduction counts it " << axisSize(value, axis)
-          << " times";
+          << " times" << citeRule(analysis, mix, axis);
     }
   }
   for (Value term : mix->getOperands())
     if (analysis.get(term, axis).placement.isPartial())
       notePartial(diag, analysis, term, axis);
   for (Operation *op : llvm::reverse(path))
-    diag.attachNote(op->getLoc())
-        << "the sum is carried on by " << describe(op);
+    diag.attachNote(op->getLoc()) << "the sum is carried on by " << describe(op)
+                                  << citeRule(analysis, op, axis);
 }
 
 //===----------------------------------------------------------------------===//
@@ -182,6 +210,7 @@ static void describeClaim(InFlightDiagnostic &diag, const Finding &finding) {
 
 /// The faults of one operation, axis by axis.
 static void describeFaults(InFlightDiagnostic &diag,
+                           const PlacementAnalysis &analysis,
                            ArrayRef<Finding> findings) {
   for (const Finding &finding : findings) {
     bool isFirst = &finding == findings.begin();
@@ -196,9 +225,11 @@ static void describeFaults(InFlightDiagnostic &diag,
       diag << describe(finding.op) << " ";
     if (finding.label == "T1")
       diag << "is typed " << finding.believed.str() << " over " << over
-           << ", but is " << finding.truth.str();
+           << ", but is " << finding.truth.str()
+           << citeRule(analysis, deciding(finding.op), finding.axis);
     else
-      diag << "over " << over << ": " << finding.reason;
+      diag << "over " << over << ": " << finding.reason
+           << citeRule(finding.op, getClause(finding.label));
   }
 }
 
@@ -229,7 +260,7 @@ InFlightDiagnostic moe::spmd::emitError(const PlacementAnalysis &analysis,
   if (findings.front().label == "R6" && findings.front().reason.empty())
     return emitMissingRule(findings.front().op);
   InFlightDiagnostic diag = mlir::emitError(findings.front().op->getLoc());
-  describeFaults(diag, findings);
+  describeFaults(diag, analysis, findings);
   for (const Finding &finding : findings) {
     if (finding.truth.isPartial())
       notePartial(diag, analysis, finding.value, finding.axis);

@@ -221,9 +221,12 @@ void PlacementAnalysis::visitAxis(Operation *op, unsigned axis) {
     Derivation derivation{believed, transfer.step, {}};
     if (transfer.operand >= 0)
       derivation.from = op->getOperand(transfer.operand);
+    if (transfer.ok)
+      derivation.placement = transfer.results[i];
+    // Before anything is recorded, which looks back from here.
+    derivations[result].push_back(derivation);
     if (transfer.ok) {
       Placement truth = transfer.results[i];
-      derivation.placement = truth;
       if (isClaim && !operands[0].implies(truth)) {
         finding.value = op->getOperand(0);
         finding.label = claimLabel(operands[0], truth);
@@ -238,10 +241,9 @@ void PlacementAnalysis::visitAxis(Operation *op, unsigned axis) {
         finding.truth = truth;
         finding.believed = believed;
         record(finding);
-        derivation.placement = believed;
+        derivations[result].back().placement = believed;
       }
     }
-    derivations[result].push_back(derivation);
   }
 }
 
@@ -383,6 +385,8 @@ void PlacementAnalysis::visitCompute(ComputeOp op) {
     if (meshAxis.getSize() == 1)
       truth = believed;
     bool excused = truth.isMixed() && believed == Placement::partial();
+    // Before anything is recorded, which looks back from here.
+    derivations[op.getResult()].push_back({truth, step, yielded});
     if (truth != believed && !excused) {
       Finding finding;
       finding.op = op;
@@ -392,9 +396,8 @@ void PlacementAnalysis::visitCompute(ComputeOp op) {
       finding.truth = truth;
       finding.believed = believed;
       record(std::move(finding));
-      truth = believed;
+      derivations[op.getResult()].back().placement = believed;
     }
-    derivations[op.getResult()].push_back({truth, step, yielded});
   }
   checkRows(op);
 }

@@ -28,7 +28,7 @@ func.func @custom(%x: !x {spmd.name = "x"}, %w: !w {spmd.name = "w"}) -> (!p {sp
 // expected-note @below {{wrong because of it: grad.x}}
 func.func @needs_terms(%x: !x {spmd.name = "x"}) -> (!x {spmd.name = "y"}) {
   // expected-note @below {{help: convert an operand with spmd.redistribute}}
-  // expected-error @below {{[R7] 'spmd.opaque' (backward) over 'tp': operand 1 is replicate, but it is declared to need partial<sum>}}
+  // expected-error @below {{[R7] 'spmd.opaque' (backward) over 'tp': operand 1 is replicate, but it is declared to need partial<sum> [rule 10.17]}}
   %0 = spmd.opaque "f" %x needs [<>] grad [<>] : (!x) -> !x
   // expected-note @below {{it is the same on all ranks of 'tp': all that it is computed from is}}
   return %0 : !x

@@ -17,8 +17,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "RuleNumbers.h"
 #include "Samples.h"
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "moe/Dialect/MoE/IR/MoE.h"
@@ -62,8 +62,6 @@ static cl::opt<bool>
 
 namespace {
 
-using Tuple = std::vector<std::vector<Placement>>;
-
 struct Counts {
   int64_t tuples = 0, accepted = 0, unsound = 0, sound = 0, missing = 0,
           zero = 0;
@@ -90,18 +88,22 @@ public:
 
   bool runMesh(StringRef mesh);
   /// Prints what each operation's rule allows on one axis of two ranks.
-  bool printSpecification();
+  bool specify();
   Counts total;
   std::map<std::string, Counts> byName;
+  /// Tuples in which a rule has a part, and what cites it.
+  std::map<RuleNumber, Counts> byRule;
+  std::map<RuleNumber, std::string> citations;
   /// What is missing, in groups: an operation and the kinds of placements.
   std::map<std::string, std::pair<int64_t, std::string>> missing;
 
 private:
   bool runFunction(mlir::func::FuncOp function, StringRef mesh);
-  void printRules(mlir::func::FuncOp function, unsigned number);
   mlir::OwningOpRef<mlir::ModuleOp> parse(StringRef mesh);
   std::vector<Tuple> tuplesOf(mlir::func::FuncOp function);
   bool compare(mlir::func::FuncOp function, const Tuple &tuple);
+  std::set<RuleNumber> collectRules(mlir::func::FuncOp function,
+                                    const Tuple &tuple);
   std::optional<std::vector<Placement>> ask(mlir::Operation *op,
                                             const Tuple &tuple);
   template <typename T>
@@ -254,6 +256,28 @@ void Sweep::complain(mlir::func::FuncOp function, const Tuple &tuple,
   llvm::outs() << '\n';
 }
 
+/// The rules that answer on some axis, up to the first that refuses.
+std::set<RuleNumber> Sweep::collectRules(mlir::func::FuncOp function,
+                                         const Tuple &tuple) {
+  mlir::Operation *op = &function.getBody().front().front();
+  std::set<RuleNumber> rules;
+  for (size_t axis = 0; axis < ranks->sizes.size(); ++axis) {
+    SmallVector<Placement> operands;
+    for (const auto &placements : tuple)
+      operands.push_back(placements[axis]);
+    std::vector<RuleNumber> found = rulesOf(op, axis, operands);
+    rules.insert(found.begin(), found.end());
+    if (!llvm::cast<spmd::PlacementOpInterface>(op)
+             .transferPlacements(axis, operands)
+             .ok)
+      break;
+  }
+  for (RuleNumber rule : rules)
+    if (std::string &citation = citations[rule]; citation.empty())
+      citation = diagnose(function, tuple, rule);
+  return rules;
+}
+
 template <typename T>
 bool Sweep::execute(mlir::func::FuncOp function, const Tuple &tuple,
                     const std::optional<std::vector<Placement>> &answer) {
@@ -358,6 +382,8 @@ bool Sweep::compare(mlir::func::FuncOp function, const Tuple &tuple) {
        llvm::zip_equal(function.getArguments(), tuple))
     argument.setType(typeOf(argument).withPlacements(placements));
   auto answer = ask(op, tuple);
+  std::set<RuleNumber> rules = collectRules(function, tuple);
+  Counts before = byName[function.getName().str()];
   auto isExtreme = [](Placement p) {
     return p.isPartial() && (p.reduction == ReductionKind::Max ||
                              p.reduction == ReductionKind::Min);
@@ -367,11 +393,22 @@ bool Sweep::compare(mlir::func::FuncOp function, const Tuple &tuple) {
   });
   // A cut of what is reduced by max or min gives one.
   ordered |= answer && llvm::any_of(*answer, isExtreme);
-  return ordered ? execute<double>(function, tuple, answer)
-                 : execute<Field>(function, tuple, answer);
+  bool ran = ordered ? execute<double>(function, tuple, answer)
+                     : execute<Field>(function, tuple, answer);
+  const Counts &after = byName[function.getName().str()];
+  for (RuleNumber rule : rules) {
+    byRule[rule].tuples += after.tuples - before.tuples;
+    byRule[rule].unsound += after.unsound - before.unsound;
+  }
+  return ran;
 }
 
 bool Sweep::runFunction(mlir::func::FuncOp function, StringRef mesh) {
+  // A claim that states nothing is no belief but a rule.
+  mlir::Value result = function.getBody().front().front().getResult(0);
+  if (llvm::isa<spmd::ClaimOp, spmd::BoundaryOp>(result.getDefiningOp()))
+    result.setType(typeOf(result).withPlacements(
+        SmallVector<Placement>(ranks->sizes.size(), Placement::unknown())));
   for (const Tuple &tuple : tuplesOf(function))
     if (!compare(function, tuple)) {
       llvm::outs() << "FAILED: " << function.getName() << " on " << mesh
@@ -388,80 +425,11 @@ mlir::OwningOpRef<mlir::ModuleOp> Sweep::parse(StringRef mesh) {
   return mlir::parseSourceString<mlir::ModuleOp>(replaced, &context, file);
 }
 
-/// The operations of a function without what makes constants for them.
-static std::string describeBody(mlir::Operation *op) {
-  std::string text;
-  llvm::raw_string_ostream os(text);
-  auto compute = llvm::dyn_cast<spmd::ComputeOp>(op);
-  if (!compute) {
-    os << *op;
-    text = text.substr(text.find('=') + 2);
-    return text.substr(0, text.find(" : "));
-  }
-  for (mlir::Operation &inner : compute.getBody().front().without_terminator())
-    if (inner.getNumOperands() && !llvm::isa<mlir::linalg::FillOp>(inner))
-      os << (text.empty() ? "" : "; ") << inner.getName();
-  return text;
-}
-
-void Sweep::printRules(mlir::func::FuncOp function, unsigned number) {
-  mlir::Operation *op = &function.getBody().front().front();
-  llvm::outs() << "\n### " << number << ". " << function.getName() << "\n\n`"
-               << describeBody(op) << "`, ";
-  llvm::interleaveComma(
-      function.getArguments(), llvm::outs(), [](mlir::Value value) {
-        llvm::outs() << describeShape(typeOf(value).getShape());
-      });
-  llvm::outs() << " to " << describeShape(typeOf(op->getResult(0)).getShape())
-               << "\n\n| rule | operands | result |\n|---|---|---|\n";
-  std::map<std::string, unsigned> refused;
-  unsigned row = 0;
-  for (const Tuple &tuple : tuplesOf(function)) {
-    SmallVector<Placement> operands;
-    for (const auto &placements : tuple)
-      operands.push_back(placements.front());
-    for (auto [argument, placements] :
-         llvm::zip_equal(function.getArguments(), tuple))
-      argument.setType(typeOf(argument).withPlacements(placements));
-    Transfer transfer =
-        llvm::cast<spmd::PlacementOpInterface>(op).transferPlacements(0,
-                                                                      operands);
-    if (!transfer.ok) {
-      ++refused[transfer.label.str()];
-      continue;
-    }
-    if (transfer.results.front().isMixed()) {
-      ++refused["G5"];
-      continue;
-    }
-    llvm::outs() << "| " << number << '.' << ++row << " | ";
-    llvm::interleaveComma(operands, llvm::outs());
-    llvm::outs() << " | " << transfer.results.front() << " |\n";
-  }
-  if (refused.empty())
-    return;
-  llvm::outs() << "\nRefused:";
-  for (auto &[label, count] : refused)
-    llvm::outs() << (label == refused.begin()->first ? " " : ", ") << label
-                 << " (" << count << ")";
-  llvm::outs() << '\n';
-}
-
-bool Sweep::printSpecification() {
+bool Sweep::specify() {
   auto module = parse("a=2");
-  if (!module)
-    return false;
-  unsigned number = 0;
-  for (auto function : module->getOps<mlir::func::FuncOp>()) {
-    std::string error;
-    auto known =
-        RankMesh::get(typeOf(function.getArgument(0)).getMesh(), error);
-    if (failed(known))
-      return false;
-    ranks = *known;
-    printRules(function, ++number);
-  }
-  return true;
+  return module &&
+         succeeded(printSpecification(
+             *module, [&](auto f) { return tuplesOf(f); }, llvm::outs()));
 }
 
 bool Sweep::runMesh(StringRef mesh) {
@@ -497,7 +465,7 @@ int main(int argc, char **argv) {
   context.printOpOnDiagnostic(false);
   Sweep sweep(context, (*buffer)->getBuffer());
   if (specification)
-    return sweep.printSpecification() ? 0 : 1;
+    return sweep.specify() ? 0 : 1;
   bool good = true;
   for (StringRef mesh : {"a=2", "a=3", "a=2, b=2"})
     good &= sweep.runMesh(mesh);
@@ -514,13 +482,19 @@ int main(int argc, char **argv) {
       good = false;
     }
   }
+  for (auto &[rule, counts] : sweep.byRule) {
+    const std::string &citation = sweep.citations[rule];
+    llvm::outs() << "rule " << rule.str() << ": " << counts.tuples
+                 << " tuples, " << counts.unsound << " unsound; "
+                 << (citation.empty() ? "cited nowhere" : citation) << '\n';
+  }
   for (auto &[group, entry] : sweep.missing)
     llvm::outs() << "missing: " << group << " -> " << entry.second << ", "
                  << entry.first << " tuples\n";
-  llvm::outs() << "operations " << sweep.byName.size() << "\ntuples "
-               << total.tuples << "\naccepted " << total.accepted
-               << "\nunsound " << total.unsound << "\nsound " << total.sound
-               << "\nmissing " << total.missing << "\nzero " << total.zero
-               << '\n';
+  llvm::outs() << "rules " << sweep.byRule.size() << "\noperations "
+               << sweep.byName.size() << "\ntuples " << total.tuples
+               << "\naccepted " << total.accepted << "\nunsound "
+               << total.unsound << "\nsound " << total.sound << "\nmissing "
+               << total.missing << "\nzero " << total.zero << '\n';
   return good && total.unsound == 0 ? 0 : 1;
 }

@@ -248,6 +248,31 @@ func.func @unpermute(%x: !spmd.tensor<12xf32, #mesh>, %i: !spmd.tensor<6x2xi32, 
   return
 }
 
+func.func @redistribute_replicate(%x: !spmd.tensor<6x5xf32, #mesh, a: ?>) {
+  %r = spmd.redistribute %x : !spmd.tensor<6x5xf32, #mesh, a: ?> -> !spmd.tensor<6x5xf32, #mesh, a: replicate>
+  return
+}
+
+func.func @redistribute_shard(%x: !spmd.tensor<6x5xf32, #mesh, a: ?>) {
+  %r = spmd.redistribute %x : !spmd.tensor<6x5xf32, #mesh, a: ?> -> !spmd.tensor<6x5xf32, #mesh, a: shard<1>>
+  return
+}
+
+func.func @redistribute_partial(%x: !spmd.tensor<6x5xf32, #mesh, a: ?>) {
+  %r = spmd.redistribute %x : !spmd.tensor<6x5xf32, #mesh, a: ?> -> !spmd.tensor<6x5xf32, #mesh, a: partial<sum>>
+  return
+}
+
+func.func @claim(%x: !spmd.tensor<6x5xf32, #mesh, a: ?>) {
+  %r = spmd.claim %x : !spmd.tensor<6x5xf32, #mesh, a: ?> -> !spmd.tensor<6x5xf32, #mesh, a: ?>
+  return
+}
+
+func.func @boundary(%x: !spmd.tensor<6x5xf32, #mesh, a: ?>) {
+  %r = spmd.boundary %x grad claims <> : !spmd.tensor<6x5xf32, #mesh, a: ?> -> !spmd.tensor<6x5xf32, #mesh, a: ?>
+  return
+}
+
 func.func @all_reduce(%x: !spmd.tensor<6x5xf32, #mesh, a: ?>) {
   %r = spmd.all_reduce %x over ["a"] : !spmd.tensor<6x5xf32, #mesh, a: ?> -> !spmd.tensor<6x5xf32, #mesh, a: replicate>
   return

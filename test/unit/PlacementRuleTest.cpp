@@ -13,12 +13,15 @@
 //===----------------------------------------------------------------------===//
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Parser/Parser.h"
 #include "moe/Dialect/MoE/IR/MoE.h"
+#include "moe/Pipelines/Pipelines.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "gtest/gtest.h"
+#include <map>
 
 using namespace moe;
 using namespace moe::spmd;
@@ -331,6 +334,28 @@ TEST_F(RecordedKinds, SubtractedMax) {
   EXPECT_EQ(apply(op, "Pn,R", 0), "Pn");
   EXPECT_EQ(apply(op, "R,Pa", 0), "Pa");
   EXPECT_EQ(apply(op, "Pa,Pa", 0), "Pa");
+}
+
+// A rule's number names one operation, or those that one model reads.
+TEST(RuleNumbers, NoneIsGivenTwice) {
+  mlir::DialectRegistry registry;
+  registerCompilerDialects(registry);
+  mlir::MLIRContext context(registry);
+  context.loadAllAvailableDialects();
+  std::map<unsigned, std::string> owners;
+  for (mlir::RegisteredOperationName name : context.getRegisteredOperations()) {
+    auto *rules = name.getInterface<PlacementOpInterface>();
+    if (!rules)
+      continue;
+    std::string owner = name.hasInterface<mlir::linalg::LinalgOp>()
+                            ? "structured operations"
+                            : name.getStringRef().str();
+    unsigned number = rules->getRuleNumber();
+    EXPECT_NE(number, 0U) << owner;
+    auto [entry, isNew] = owners.try_emplace(number, owner);
+    EXPECT_EQ(entry->second, owner) << "both have number " << number;
+  }
+  EXPECT_GT(owners.size(), 70U);
 }
 
 } // namespace

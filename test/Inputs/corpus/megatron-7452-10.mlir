@@ -1,7 +1,7 @@
 // source: https://github.com/NVIDIA/Megatron-LM/issues/7452
 // fault: reproduction 10: the counts are summed in place, and what reads them as one rank's own sums them again: the loss on them doubles
 // error: G6 'local count'
-// origin: 'spmd.all_reduce' at 'global count' makes partial<sum> into replicate
+// origin: 'spmd.all_reduce' at 'global count' makes partial<sum> replicate
 // upstream: none
 //--- faulty.mlir
 #mesh = #spmd.mesh<tp=2>

@@ -1,7 +1,7 @@
 // source: https://github.com/pytorch/torchtitan/pull/2388
 // fault: the gate's gradient is declared Partial where #1878 has made it whole already: it comes out once per rank
 // error: G6 'router.gate.output'
-// origin: 'spmd.redistribute' at 'routed_input' \(backward\) makes partial<sum> into replicate
+// origin: 'spmd.redistribute' at 'routed_input' \(backward\) makes partial<sum> replicate
 // upstream: closed for #2416
 //--- faulty.mlir
 #mesh = #spmd.mesh<tp=2>

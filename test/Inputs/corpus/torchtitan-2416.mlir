@@ -1,7 +1,7 @@
 // source: https://github.com/pytorch/torchtitan/pull/2416
 // fault: the gate's input is reduced, then added into the sum that is reduced at the layer's edge: its part counts once per rank
 // error: G2 'x'
-// origin: 'spmd.redistribute' at 'router.gate.input' \(backward\) makes partial<sum> into replicate
+// origin: 'spmd.redistribute' at 'router.gate.input' \(backward\) makes partial<sum> replicate
 // upstream: #3386 leaves the gate's input Partial
 //--- faulty.mlir
 #mesh = #spmd.mesh<tp=2>

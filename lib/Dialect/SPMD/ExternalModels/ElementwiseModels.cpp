@@ -13,9 +13,11 @@ using namespace moe::spmd;
 
 namespace {
 
-template <typename Op>
+template <typename Op, unsigned number>
 struct ElementwiseModel
-    : PlacementOpInterface::ExternalModel<ElementwiseModel<Op>, Op> {
+    : PlacementOpInterface::ExternalModel<ElementwiseModel<Op, number>, Op> {
+  static unsigned getRuleNumber() { return number; }
+
   PlacementRule getPlacementRule(Operation *op) const {
     PlacementRule rule;
     SmallVector<DimFactor, 4> dims;
@@ -51,6 +53,8 @@ struct ElementwiseModel
 
 struct ConstantModel
     : PlacementOpInterface::ExternalModel<ConstantModel, arith::ConstantOp> {
+  static unsigned getRuleNumber() { return 100; }
+
   Transfer transferPlacements(Operation *, unsigned,
                               ArrayRef<Placement>) const {
     Transfer transfer;
@@ -59,9 +63,9 @@ struct ConstantModel
   }
 };
 
-template <typename... Ops>
-void attachElementwise(MLIRContext *context) {
-  (Ops::template attachInterface<ElementwiseModel<Ops>>(*context), ...);
+template <typename Op, unsigned number>
+void attach(MLIRContext *context) {
+  Op::template attachInterface<ElementwiseModel<Op, number>>(*context);
 }
 
 } // namespace
@@ -69,17 +73,40 @@ void attachElementwise(MLIRContext *context) {
 void moe::spmd::registerElementwiseModels(DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, arith::ArithDialect *) {
     arith::ConstantOp::attachInterface<ConstantModel>(*context);
-    attachElementwise<
-        arith::AddFOp, arith::AddIOp, arith::CmpFOp, arith::CmpIOp,
-        arith::DivFOp, arith::DivSIOp, arith::ExtFOp, arith::ExtSIOp,
-        arith::FPToSIOp, arith::MaximumFOp, arith::MaxNumFOp, arith::MaxSIOp,
-        arith::MinimumFOp, arith::MinNumFOp, arith::MinSIOp, arith::MulFOp,
-        arith::MulIOp, arith::NegFOp, arith::SelectOp, arith::SIToFPOp,
-        arith::SubFOp, arith::SubIOp, arith::TruncFOp>(context);
+    attach<arith::AddFOp, 101>(context);
+    attach<arith::AddIOp, 102>(context);
+    attach<arith::CmpFOp, 103>(context);
+    attach<arith::CmpIOp, 104>(context);
+    attach<arith::DivFOp, 105>(context);
+    attach<arith::DivSIOp, 106>(context);
+    attach<arith::ExtFOp, 107>(context);
+    attach<arith::ExtSIOp, 108>(context);
+    attach<arith::FPToSIOp, 109>(context);
+    attach<arith::MaximumFOp, 110>(context);
+    attach<arith::MaxNumFOp, 111>(context);
+    attach<arith::MaxSIOp, 112>(context);
+    attach<arith::MinimumFOp, 113>(context);
+    attach<arith::MinNumFOp, 114>(context);
+    attach<arith::MinSIOp, 115>(context);
+    attach<arith::MulFOp, 116>(context);
+    attach<arith::MulIOp, 117>(context);
+    attach<arith::NegFOp, 118>(context);
+    attach<arith::SelectOp, 119>(context);
+    attach<arith::SIToFPOp, 120>(context);
+    attach<arith::SubFOp, 121>(context);
+    attach<arith::SubIOp, 122>(context);
+    attach<arith::TruncFOp, 123>(context);
   });
   registry.addExtension(+[](MLIRContext *context, math::MathDialect *) {
-    attachElementwise<math::AbsFOp, math::CosOp, math::ErfOp, math::ExpOp,
-                      math::LogOp, math::PowFOp, math::RsqrtOp, math::SinOp,
-                      math::SqrtOp, math::TanhOp>(context);
+    attach<math::AbsFOp, 140>(context);
+    attach<math::CosOp, 141>(context);
+    attach<math::ErfOp, 142>(context);
+    attach<math::ExpOp, 143>(context);
+    attach<math::LogOp, 144>(context);
+    attach<math::PowFOp, 145>(context);
+    attach<math::RsqrtOp, 146>(context);
+    attach<math::SinOp, 147>(context);
+    attach<math::SqrtOp, 148>(context);
+    attach<math::TanhOp, 149>(context);
   });
 }

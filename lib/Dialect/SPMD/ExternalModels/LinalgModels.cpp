@@ -263,6 +263,8 @@ namespace {
 template <typename Op>
 struct StructuredModel
     : PlacementOpInterface::ExternalModel<StructuredModel<Op>, Op> {
+  static unsigned getRuleNumber() { return 160; }
+
   Transfer transferPlacements(Operation *op, unsigned,
                               ArrayRef<Placement> operands) const {
     auto linalgOp = cast<linalg::LinalgOp>(op);
@@ -289,6 +291,8 @@ struct StructuredModel
 /// Softmax is structured, but has no payload.
 struct SoftmaxModel
     : PlacementOpInterface::ExternalModel<SoftmaxModel, linalg::SoftmaxOp> {
+  static unsigned getRuleNumber() { return 161; }
+
   PlacementRule getPlacementRule(Operation *op) const {
     auto softmax = cast<linalg::SoftmaxOp>(op);
     PlacementRule rule;

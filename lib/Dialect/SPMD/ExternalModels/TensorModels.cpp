@@ -85,6 +85,7 @@ bool takesWholeDim(Op op, RankedTensorType type, int64_t dim) {
 
 struct ExtractSliceModel
     : ElementsModel<ExtractSliceModel, tensor::ExtractSliceOp> {
+  static unsigned getRuleNumber() { return 170; }
   PlacementRule getPlacementRule(Operation *op) const {
     auto slice = cast<tensor::ExtractSliceOp>(op);
     PlacementRule rule;
@@ -103,6 +104,7 @@ struct ExtractSliceModel
 
 struct InsertSliceModel
     : ElementsModel<InsertSliceModel, tensor::InsertSliceOp> {
+  static unsigned getRuleNumber() { return 171; }
   PlacementRule getPlacementRule(Operation *op) const {
     auto slice = cast<tensor::InsertSliceOp>(op);
     PlacementRule rule;
@@ -122,6 +124,7 @@ struct InsertSliceModel
 };
 
 struct PadModel : ElementsModel<PadModel, tensor::PadOp> {
+  static unsigned getRuleNumber() { return 172; }
   PlacementRule getPlacementRule(Operation *op) const {
     auto pad = cast<tensor::PadOp>(op);
     PlacementRule rule;
@@ -149,6 +152,7 @@ struct PadModel : ElementsModel<PadModel, tensor::PadOp> {
 };
 
 struct CastModel : ElementsModel<CastModel, tensor::CastOp> {
+  static unsigned getRuleNumber() { return 173; }
   PlacementRule getPlacementRule(Operation *op) const {
     PlacementRule rule;
     // Types of a body are static, so that nothing is left to cast but
@@ -162,6 +166,7 @@ struct CastModel : ElementsModel<CastModel, tensor::CastOp> {
 };
 
 struct ConcatModel : ElementsModel<ConcatModel, tensor::ConcatOp> {
+  static unsigned getRuleNumber() { return 174; }
   PlacementRule getPlacementRule(Operation *op) const {
     auto concat = cast<tensor::ConcatOp>(op);
     PlacementRule rule;
@@ -220,6 +225,7 @@ PlacementRule reshapeRule(Operation *op, RankedTensorType apart,
 
 struct ExpandShapeModel
     : ElementsModel<ExpandShapeModel, tensor::ExpandShapeOp> {
+  static unsigned getRuleNumber() { return 175; }
   PlacementRule getPlacementRule(Operation *op) const {
     auto expand = cast<tensor::ExpandShapeOp>(op);
     return reshapeRule(op, expand.getResultType(),
@@ -229,6 +235,7 @@ struct ExpandShapeModel
 
 struct CollapseShapeModel
     : ElementsModel<CollapseShapeModel, tensor::CollapseShapeOp> {
+  static unsigned getRuleNumber() { return 176; }
   PlacementRule getPlacementRule(Operation *op) const {
     auto collapse = cast<tensor::CollapseShapeOp>(op);
     return reshapeRule(op, collapse.getSrcType(),
@@ -237,8 +244,10 @@ struct CollapseShapeModel
 };
 
 /// Made of nothing that is placed.
-template <typename Op>
-struct SourceModel : PlacementOpInterface::ExternalModel<SourceModel<Op>, Op> {
+template <typename Op, unsigned number>
+struct SourceModel
+    : PlacementOpInterface::ExternalModel<SourceModel<Op, number>, Op> {
+  static unsigned getRuleNumber() { return number; }
   Transfer transferPlacements(Operation *, unsigned,
                               ArrayRef<Placement>) const {
     Transfer transfer;
@@ -254,11 +263,13 @@ void moe::spmd::registerTensorModels(DialectRegistry &registry) {
     tensor::CastOp::attachInterface<CastModel>(*context);
     tensor::CollapseShapeOp::attachInterface<CollapseShapeModel>(*context);
     tensor::ConcatOp::attachInterface<ConcatModel>(*context);
-    tensor::EmptyOp::attachInterface<SourceModel<tensor::EmptyOp>>(*context);
+    tensor::EmptyOp::attachInterface<SourceModel<tensor::EmptyOp, 177>>(
+        *context);
     tensor::ExpandShapeOp::attachInterface<ExpandShapeModel>(*context);
     tensor::ExtractSliceOp::attachInterface<ExtractSliceModel>(*context);
     tensor::InsertSliceOp::attachInterface<InsertSliceModel>(*context);
     tensor::PadOp::attachInterface<PadModel>(*context);
-    tensor::SplatOp::attachInterface<SourceModel<tensor::SplatOp>>(*context);
+    tensor::SplatOp::attachInterface<SourceModel<tensor::SplatOp, 178>>(
+        *context);
   });
 }

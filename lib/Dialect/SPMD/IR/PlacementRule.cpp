@@ -12,6 +12,7 @@
 
 #include "moe/Dialect/SPMD/IR/PlacementRule.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace moe::spmd;
 
@@ -23,6 +24,20 @@ Transfer Transfer::failure(llvm::StringRef label, std::string reason,
   transfer.reason = std::move(reason);
   transfer.operand = operand;
   return transfer;
+}
+
+unsigned moe::spmd::getClause(TransferStep step) {
+  return static_cast<unsigned>(step) + 1;
+}
+
+unsigned moe::spmd::getClause(llvm::StringRef label) {
+  assert(label.size() == 2 && (label[0] == 'R' || label[0] == 'G') &&
+         llvm::isDigit(label[1]) && "no label of a rule");
+  return (label[0] == 'R' ? 10 : 20) + (label[1] - '0');
+}
+
+unsigned moe::spmd::getClause(const Transfer &transfer) {
+  return transfer.ok ? getClause(transfer.step) : getClause(transfer.label);
 }
 
 static std::string operandName(unsigned i) {

@@ -137,15 +137,19 @@ LogicalResult RedistributeOp::verify() {
   return success();
 }
 
+/// How a value passes that stays as it is placed.
+static TransferStep stepOf(Placement placement) {
+  if (placement.isReplicate())
+    return TransferStep::Replicated;
+  return placement.isCut() ? TransferStep::Cut : TransferStep::Carried;
+}
+
 Transfer RedistributeOp::transferPlacements(unsigned axis,
                                             ArrayRef<Placement> operands) {
   Placement to = placementOf(getResult(), axis);
   Placement believed = placementOf(getInput(), axis);
   if (to.isUnknown() || (to == operands[0]))
-    return stated(operands[0], operands[0].isReplicate()
-                                   ? TransferStep::Replicated
-                               : operands[0].isPartial() ? TransferStep::Carried
-                                                         : TransferStep::Cut);
+    return stated(operands[0], stepOf(operands[0]));
   if (operands[0].isMixed()) {
     if (to == believed) {
       Transfer carried = stated(operands[0], TransferStep::Carried);
@@ -278,8 +282,7 @@ LogicalResult GradAllReduceOp::verify() {
 
 Transfer GradAllReduceOp::transferPlacements(unsigned,
                                              ArrayRef<Placement> operands) {
-  return stated(operands[0], operands[0].isPartial() ? TransferStep::Carried
-                                                     : TransferStep::Cut);
+  return stated(operands[0], stepOf(operands[0]));
 }
 
 void GradAllReduceOp::buildVjp(OpBuilder &builder, ValueRange cotangents,
@@ -375,7 +378,7 @@ LogicalResult AllReduceOp::verify() {
 Transfer AllReduceOp::transferPlacements(unsigned axis,
                                          ArrayRef<Placement> operands) {
   if (!isNamed(getInput(), getAxes(), axis))
-    return stated(operands[0], TransferStep::Carried);
+    return stated(operands[0], stepOf(operands[0]));
   return transferSum(operands[0], Placement::replicate());
 }
 
@@ -394,7 +397,7 @@ LogicalResult AllGatherOp::verify() {
 Transfer AllGatherOp::transferPlacements(unsigned axis,
                                          ArrayRef<Placement> operands) {
   if (!isNamed(getInput(), getAxis(), axis))
-    return stated(operands[0], TransferStep::Carried);
+    return stated(operands[0], stepOf(operands[0]));
   if (operands[0] != Placement::shard(getDim()))
     return Transfer::failure("G3",
                              "gathers a value that is " + operands[0].str(), 0);
@@ -416,7 +419,7 @@ LogicalResult ReduceScatterOp::verify() {
 Transfer ReduceScatterOp::transferPlacements(unsigned axis,
                                              ArrayRef<Placement> operands) {
   if (!isNamed(getInput(), getAxis(), axis))
-    return stated(operands[0], TransferStep::Carried);
+    return stated(operands[0], stepOf(operands[0]));
   return transferSum(operands[0], Placement::shard(getDim()));
 }
 
@@ -437,7 +440,7 @@ LogicalResult AllToAllOp::verify() {
 Transfer AllToAllOp::transferPlacements(unsigned axis,
                                         ArrayRef<Placement> operands) {
   if (!isNamed(getInput(), getAxis(), axis))
-    return stated(operands[0], TransferStep::Carried);
+    return stated(operands[0], stepOf(operands[0]));
   if (operands[0] != Placement::shard(getFrom()))
     return Transfer::failure(
         "G3", "exchanges a value that is " + operands[0].str(), 0);

@@ -59,7 +59,7 @@ func.func @bias(%x: !x, %w: !w, %b: !b) -> !b {
 func.func @nonlinear(%x: !p) -> !p_ {
   %0 = spmd.compute %x : (!p) -> !p_ {
   ^bb0(%a: tensor<4x8xf32>):
-    // expected-error @below {{[R1] 'math.exp' over 'tp': operand 0 is partial<sum>, and the operation is not linear in it; help: convert an operand with spmd.redistribute}}
+    // expected-error @below {{[R1] 'math.exp' over 'tp': operand 0 is partial<sum>, and the operation is not linear in it [rule 143.11]; help: convert an operand with spmd.redistribute}}
     %0 = math.exp %a : tensor<4x8xf32>
     spmd.yield %0 : tensor<4x8xf32>
   }

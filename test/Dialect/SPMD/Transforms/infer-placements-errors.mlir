@@ -11,7 +11,7 @@ func.func @argument(%a: !spmd.tensor<8x4xf32, #mesh>, %b: !spmd.tensor<8x4xf32, 
 #mesh = #spmd.mesh<dp=2, tp=4>
 !P = !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
 func.func @nonlinear(%p: !P) {
-  // expected-error @below {{[R1] 'moe.silu' over 'tp': operand 0 is partial<sum>, and the operation is not linear in it; help: convert an operand with spmd.redistribute}}
+  // expected-error @below {{[R1] 'moe.silu' over 'tp': operand 0 is partial<sum>, and the operation is not linear in it [rule 29.11]; help: convert an operand with spmd.redistribute}}
   %0 = moe.silu %p : (!P) -> !spmd.tensor<8x4xf32, #mesh, dp: ?, tp: ?>
   return
 }

@@ -123,7 +123,7 @@ func.func @boundary(%p: !P) -> !P {
   // expected-note @below {{help: claim partial<sum> over 'tp' here}}
   // expected-note @below {{help: or reduce it here (spmd.redistribute): an all-reduce over 'tp'}}
   // expected-note @below {{help: or claim partial<sum> over 'tp' here}}
-  // expected-note @below {{it is taken as the same on all ranks of 'tp' here: 'spmd.boundary' at 'x' makes partial<sum> into replicate}}
+  // expected-note @below {{it is taken as the same on all ranks of 'tp' here: 'spmd.boundary' at 'x' makes partial<sum> replicate}}
   %0 = spmd.boundary %p grad claims <> at "x" : !P -> !R
   // expected-note @below {{carried on by 'moe.scale'}}
   %1 = moe.scale %0 by 0.5 : (!R) -> !R
@@ -495,7 +495,7 @@ func.func @reduced_later(%p: !P) -> !R {
 // expected-note @below {{it is an argument that is partial over 'tp' from outside}}
 // expected-note @below {{wrong because of it: result 0, result 1, result 2}}
 func.func @one_mix(%p: !P, %q: !P) -> (!R, !R, !P) {
-  // expected-note @below {{it was already made the same on all ranks of 'tp' here: 'spmd.redistribute' makes partial<sum> into replicate}}
+  // expected-note @below {{it was already made the same on all ranks of 'tp' here: 'spmd.redistribute' makes partial<sum> replicate}}
   // expected-note @below {{help: leave it partial over 'tp' here; -1 collective, -192 B per rank; tried: results equal those of one device}}
   %0 = spmd.redistribute %q : !P -> !R
   // expected-note @below {{and is added here to a sum that is partial over 'tp': a later reduction counts it 4 times}}
@@ -506,4 +506,35 @@ func.func @one_mix(%p: !P, %q: !P) -> (!R, !R, !P) {
   %3 = moe.scale %1 by 2.0 : (!P) -> !P
   %4 = spmd.redistribute %3 : !P -> !R
   return %2, %4, %1 : !R, !R, !P
+}
+
+// -----
+
+// A sum without meaning that is typed as if it had one.
+#mesh = #spmd.mesh<tp=2>
+!r = !spmd.tensor<8x4xf32, #mesh>
+!p = !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
+// expected-note @below {{wrong because of it: result 0}}
+func.func @typed_mix(%r: !r, %p: !p) -> !r {
+  // expected-error @below {{[T1] 'moe.add' is typed replicate over 'tp', but is a mix of replicate and partial [rule 22.6]}}
+  // expected-note @below {{help: write `?` to have the placement inferred}}
+  %0 = moe.add %r, %p : (!r, !p) -> !r
+  return %0 : !r
+}
+
+// -----
+
+#mesh = #spmd.mesh<tp=2>
+!r = !spmd.tensor<8x4xf32, #mesh>
+!p = !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
+// expected-note @below {{wrong because of it: result 0}}
+func.func @typed_mix_in_a_body(%r: !r, %p: !p) -> !r {
+  // expected-error @below {{[T1] 'spmd.compute' is typed replicate over 'tp', but is a mix of replicate and partial [rule 101.6]}}
+  // expected-note @below {{help: write `?` to have the placement inferred}}
+  %0 = spmd.compute %r, %p : (!r, !p) -> !r {
+  ^bb0(%a: tensor<8x4xf32>, %b: tensor<8x4xf32>):
+    %s = arith.addf %a, %b : tensor<8x4xf32>
+    spmd.yield %s : tensor<8x4xf32>
+  }
+  return %0 : !r
 }

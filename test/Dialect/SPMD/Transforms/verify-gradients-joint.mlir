@@ -49,7 +49,7 @@ func.func @missing(%x: !X, %w: !W, %dh: !H) -> (!X {spmd.name = "dx"}, !W {spmd.
 !P = !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
 // expected-note @below {{wrong because of it: result 0}}
 func.func @too_many(%p: !P) -> !R {
-  // expected-note @below {{it was already made the same on all ranks of 'tp' here: 'spmd.redistribute' makes partial<sum> into replicate}}
+  // expected-note @below {{it was already made the same on all ranks of 'tp' here: 'spmd.redistribute' makes partial<sum> replicate}}
   // expected-note @below {{help: or leave it partial over 'tp' here; -1 collective, -192 B per rank; tried: results equal those of one device}}
   %0 = spmd.redistribute %p : !P -> !R
   // expected-note @below {{carried on by 'moe.scale'}}
@@ -117,7 +117,7 @@ func.func @mixed(
     %p: !P,
     // expected-note @below {{it is an argument that is partial over 'tp' from outside}}
     %q: !P) -> !R {
-  // expected-note @below {{it was already made the same on all ranks of 'tp' here: 'spmd.redistribute' makes partial<sum> into replicate}}
+  // expected-note @below {{it was already made the same on all ranks of 'tp' here: 'spmd.redistribute' makes partial<sum> replicate}}
   // expected-note @below {{help: leave it partial over 'tp' here}}
   %0 = spmd.redistribute %p : !P -> !R
   // expected-note @below {{and is added here to a sum that is partial over 'tp': a later reduction counts it 4 times}}
@@ -137,7 +137,7 @@ func.func @mixed(
 !P = !spmd.tensor<8x4xf32, #mesh, tp: partial<sum>>
 // expected-note @below {{wrong because of it: result 0}}
 func.func @twice(%p: !P) -> !R {
-  // expected-note @below {{it was already made the same on all ranks of 'tp' here: 'spmd.all_reduce' makes partial<sum> into replicate}}
+  // expected-note @below {{it was already made the same on all ranks of 'tp' here: 'spmd.all_reduce' makes partial<sum> replicate}}
   // expected-note @below {{help: or remove this reduction; -1 collective, -192 B per rank; tried: results equal those of one device}}
   %0 = spmd.all_reduce %p over ["tp"] : !P -> !R
   // expected-error @below {{[G6] 'spmd.all_reduce' over 'tp'}}

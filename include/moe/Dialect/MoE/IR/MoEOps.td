@@ -39,6 +39,10 @@ class MoE_Op<string mnemonic, list<Trait> traits = []>
          [Pure,
           DeclareOpInterfaceMethods<SPMD_PlacementOpInterface,
                                     ["getPlacementRule"]>] # traits> {
+  /// PlacementOpInterface::getRuleNumber.
+  int rule = ?;
+  let extraClassDefinition =
+      "unsigned $cppClass::getRuleNumber() { return " # !cast<string>(rule) # "; }";
   let hasVerifier = 1;
 }
 
@@ -51,6 +55,7 @@ class MoE_DifferentiableOp<string mnemonic, list<Trait> traits = []>
 //===----------------------------------------------------------------------===//
 
 def MoE_EinsumOp : MoE_DifferentiableOp<"einsum"> {
+  let rule = 20;
   let summary = "sum of products over named dimensions";
   let description = [{
     `"td,ed->te"`: one letter per dimension; a letter that the result lacks is
@@ -83,6 +88,7 @@ def MoE_EinsumOp : MoE_DifferentiableOp<"einsum"> {
 }
 
 def MoE_GroupedEinsumOp : MoE_DifferentiableOp<"grouped_einsum"> {
+  let rule = 21;
   let summary = "einsum in which every row meets its own expert";
   let description = [{
     An einsum in which the letter `n` runs over rows sorted by expert and the
@@ -135,6 +141,7 @@ class MoE_BinaryOp<string mnemonic> : MoE_DifferentiableOp<mnemonic> {
 }
 
 def MoE_AddOp : MoE_BinaryOp<"add"> {
+  let rule = 22;
   let summary = "sum of two tensors";
   let description = [{
     Linear in both operands at once: Partial plus Partial is Partial, if it is of
@@ -158,6 +165,7 @@ def MoE_AddOp : MoE_BinaryOp<"add"> {
 }
 
 def MoE_SubOp : MoE_BinaryOp<"sub"> {
+  let rule = 23;
   let summary = "difference of two tensors";
   let description = [{
     Linear in both operands at once, placed as `moe.add`. A partial<max> or
@@ -178,6 +186,7 @@ def MoE_SubOp : MoE_BinaryOp<"sub"> {
 }
 
 def MoE_MulOp : MoE_BinaryOp<"mul"> {
+  let rule = 24;
   let summary = "product, element by element";
   let description = [{
     Multilinear: one of the operands may be Partial, not both (R2), for the
@@ -199,6 +208,7 @@ def MoE_MulOp : MoE_BinaryOp<"mul"> {
 }
 
 def MoE_DivOp : MoE_BinaryOp<"div"> {
+  let rule = 25;
   let summary = "quotient, element by element";
   let description = [{
     Linear in the dividend only: a Partial divisor is refused (R1).
@@ -218,6 +228,7 @@ def MoE_DivOp : MoE_BinaryOp<"div"> {
 }
 
 def MoE_ScaleOp : MoE_DifferentiableOp<"scale"> {
+  let rule = 26;
   let summary = "product with a constant";
   let description = [{
     Linear: a Partial operand stays Partial.
@@ -258,6 +269,7 @@ class MoE_UnaryVjpOp<string mnemonic> : MoE_Op<mnemonic> {
 }
 
 def MoE_SigmoidOp : MoE_UnaryOp<"sigmoid"> {
+  let rule = 27;
   let summary = "1 / (1 + exp(-x))";
   let description = [{
     Not linear: a Partial operand is refused (R1).
@@ -274,6 +286,7 @@ def MoE_SigmoidOp : MoE_UnaryOp<"sigmoid"> {
 }
 
 def MoE_SigmoidVjpOp : MoE_UnaryVjpOp<"sigmoid_vjp"> {
+  let rule = 28;
   let summary = "derivative of sigmoid, from its result";
   let description = [{
     `y * (1 - y) * dy`, with y the saved result of the sigmoid. Linear in dy.
@@ -292,6 +305,7 @@ def MoE_SigmoidVjpOp : MoE_UnaryVjpOp<"sigmoid_vjp"> {
 }
 
 def MoE_SiluOp : MoE_UnaryOp<"silu"> {
+  let rule = 29;
   let summary = "x * sigmoid(x)";
   let description = [{
     Not linear: a Partial operand is refused (R1).
@@ -308,6 +322,7 @@ def MoE_SiluOp : MoE_UnaryOp<"silu"> {
 }
 
 def MoE_SiluVjpOp : MoE_UnaryVjpOp<"silu_vjp"> {
+  let rule = 30;
   let summary = "derivative of silu, from its operand";
   let description = [{
     `s * (1 + x * (1 - s)) * dy` with s = sigmoid(x), x the saved operand.
@@ -327,6 +342,7 @@ def MoE_SiluVjpOp : MoE_UnaryVjpOp<"silu_vjp"> {
 }
 
 def MoE_SoftmaxOp : MoE_UnaryOp<"softmax"> {
+  let rule = 31;
   let summary = "softmax over the last dimension";
   let description = [{
     Not linear: a Partial operand is refused (R1). It needs the whole last
@@ -347,6 +363,7 @@ def MoE_SoftmaxOp : MoE_UnaryOp<"softmax"> {
 }
 
 def MoE_SoftmaxVjpOp : MoE_UnaryVjpOp<"softmax_vjp"> {
+  let rule = 32;
   let summary = "derivative of softmax, from its result";
   let description = [{
     `y * (dy - sum_j y_j dy_j)` over the last dimension, y the saved result.
@@ -366,6 +383,7 @@ def MoE_SoftmaxVjpOp : MoE_UnaryVjpOp<"softmax_vjp"> {
 }
 
 def MoE_NormalizeOp : MoE_UnaryOp<"normalize"> {
+  let rule = 33;
   let summary = "division by the sum over the last dimension";
   let description = [{
     `x / (sum_j x_j + 1e-20)`: torchtitan's `route_norm`. Not linear: a Partial
@@ -384,6 +402,7 @@ def MoE_NormalizeOp : MoE_UnaryOp<"normalize"> {
 }
 
 def MoE_NormalizeVjpOp : MoE_UnaryVjpOp<"normalize_vjp"> {
+  let rule = 34;
   let summary = "derivative of normalize, from its operand";
   let description = [{
     `(dy - sum_j dy_j x_j / S) / S` with S = sum_j x_j + 1e-20, x the saved
@@ -404,6 +423,7 @@ def MoE_NormalizeVjpOp : MoE_UnaryVjpOp<"normalize_vjp"> {
 
 def MoE_FillLikeOp : MoE_Op<"fill_like",
     [DeclareOpInterfaceMethods<DifferentiableOpInterface>]> {
+  let rule = 35;
   let summary = "a constant tensor shaped and cut as another";
   let description = [{
     Every element is `value`. Cut as the operand is; replicated where the operand
@@ -438,6 +458,7 @@ class MoE_FoldingOp<string mnemonic> : MoE_DifferentiableOp<mnemonic> {
 }
 
 def MoE_FoldOp : MoE_FoldingOp<"fold"> {
+  let rule = 36;
   let summary = "batch and sequence become one dimension of tokens";
   let description = [{
     [B, L, ...] to [B * L, ...], token t = b * L + l. A batch that is cut stays a
@@ -459,6 +480,7 @@ def MoE_FoldOp : MoE_FoldingOp<"fold"> {
 }
 
 def MoE_UnfoldOp : MoE_FoldingOp<"unfold"> {
+  let rule = 37;
   let summary = "tokens become batch and sequence again";
   let description = [{
     [B * L, ...] to [B, L, ...]; the inverse of `moe.fold`, with the same
@@ -482,6 +504,7 @@ def MoE_UnfoldOp : MoE_FoldingOp<"unfold"> {
 //===----------------------------------------------------------------------===//
 
 def MoE_TopKOp : MoE_DifferentiableOp<"top_k"> {
+  let rule = 38;
   let summary = "the experts of each token";
   let description = [{
     The K experts with the largest score, in descending order; the lower expert
@@ -515,6 +538,7 @@ def MoE_TopKOp : MoE_DifferentiableOp<"top_k"> {
 }
 
 def MoE_GatherOp : MoE_DifferentiableOp<"gather"> {
+  let rule = 39;
   let summary = "the scores of the chosen experts";
   let description = [{
     Law: `gather(s, experts)[t, k] = s[t, experts[t, k]]`. Linear in s; needs all
@@ -538,6 +562,7 @@ def MoE_GatherOp : MoE_DifferentiableOp<"gather"> {
 }
 
 def MoE_ScatterOp : MoE_DifferentiableOp<"scatter"> {
+  let rule = 40;
   let summary = "scores of the chosen experts, among all experts";
   let description = [{
     Law: `scatter(q, experts)[t, e] = sum over k with experts[t, k] = e of
@@ -561,6 +586,7 @@ def MoE_ScatterOp : MoE_DifferentiableOp<"scatter"> {
 }
 
 def MoE_CountOp : MoE_DifferentiableOp<"count"> {
+  let rule = 41;
   let summary = "how many rows each expert gets";
   let description = [{
     Law: `count(experts)[e]` is the number of (t, k) with `experts[t, k] = e`.
@@ -593,6 +619,7 @@ class MoE_RowsOp<string mnemonic> : MoE_DifferentiableOp<mnemonic> {
 }
 
 def MoE_DispatchOp : MoE_RowsOp<"dispatch"> {
+  let rule = 42;
   let summary = "one row per token and chosen expert, sorted by expert";
   let description = [{
     [T, D] to [N, D]: row i is the token of the i-th (expert, token) pair. Linear
@@ -614,6 +641,7 @@ def MoE_DispatchOp : MoE_RowsOp<"dispatch"> {
 }
 
 def MoE_CombineOp : MoE_RowsOp<"combine"> {
+  let rule = 43;
   let summary = "sum of the rows of each token";
   let description = [{
     [N, D] to [T, D], the adjoint of `moe.dispatch`. Linear in the rows.
@@ -636,6 +664,7 @@ def MoE_CombineOp : MoE_RowsOp<"combine"> {
 }
 
 def MoE_PermuteOp : MoE_RowsOp<"permute"> {
+  let rule = 44;
   let summary = "the score of each row";
   let description = [{
     [T, K] to [N]: entry (t, k) goes to the row of that pair. Linear; placed as
@@ -656,6 +685,7 @@ def MoE_PermuteOp : MoE_RowsOp<"permute"> {
 }
 
 def MoE_UnpermuteOp : MoE_RowsOp<"unpermute"> {
+  let rule = 45;
   let summary = "a number per row, back by token";
   let description = [{
     [N] to [T, K], the inverse and adjoint of `moe.permute`. Linear; placed as

@@ -95,7 +95,8 @@ struct PlacementRule {
   }
 };
 
-/// How a result came to its placement on one axis.
+/// How a result came to its placement on one axis. In this order they are
+/// numbered, see getClause: append, and move none.
 enum class TransferStep : uint8_t {
   /// Nothing but replicated operands.
   Replicated,
@@ -133,6 +134,13 @@ struct Transfer {
   static Transfer failure(llvm::StringRef label, std::string reason,
                           int operand = -1);
 };
+
+/// What is the same of all operations' rules: `k` in `rule N.k`, where `N` is
+/// PlacementOpInterface::getRuleNumber. 1 to 9 say how a result is placed;
+/// those from 10 on refuse: 11 is R1, 23 is G3.
+unsigned getClause(TransferStep step);
+unsigned getClause(llvm::StringRef label);
+unsigned getClause(const Transfer &transfer);
 
 /// Applies `rule` on one mesh axis. Law: if every operand's local values have
 /// the meaning of its placement, the local results have that of theirs.

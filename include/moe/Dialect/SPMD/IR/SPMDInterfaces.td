@@ -17,6 +17,12 @@ def SPMD_PlacementOpInterface : OpInterface<"PlacementOpInterface"> {
     error (R6), never silently replicated.
   }];
   let methods = [
+    StaticInterfaceMethod<[{
+      The operation's number in docs/Rules.md, and in what is reported of its
+      rules. It is never given to another operation and never changed: scripts of
+      users and discussions name rules by it. The operations that one external
+      model reads, as those of linalg, share its number.
+    }], "unsigned", "getRuleNumber", (ins)>,
     InterfaceMethod<[{
       The factors of the operation's dimensions and the operands it is linear in.
       The default is an empty rule, for operations that state or move placements

@@ -17,7 +17,12 @@ class SPMD_Op<string mnemonic, list<Trait> traits = []>
     : Op<SPMD_Dialect, mnemonic,
          [Pure,
           DeclareOpInterfaceMethods<SPMD_PlacementOpInterface,
-                                    ["transferPlacements"]>] # traits>;
+                                    ["transferPlacements"]>] # traits> {
+  /// PlacementOpInterface::getRuleNumber.
+  int rule = ?;
+  let extraClassDefinition =
+      "unsigned $cppClass::getRuleNumber() { return " # !cast<string>(rule) # "; }";
+}
 
 /// An operation from one placed tensor to the same global tensor, placed
 /// otherwise.
@@ -37,6 +42,7 @@ class SPMD_PlacingOp<string mnemonic, list<Trait> traits = []>
 //===----------------------------------------------------------------------===//
 
 def SPMD_RedistributeOp : SPMD_PlacingOp<"redistribute"> {
+  let rule = 1;
   let summary = "conversion: the same global value, placed otherwise";
   let description = [{
     Moves what data it has to. On the global function it is the identity, and if
@@ -79,6 +85,7 @@ def SPMD_RedistributeOp : SPMD_PlacingOp<"redistribute"> {
 }
 
 def SPMD_ClaimOp : SPMD_PlacingOp<"claim"> {
+  let rule = 2;
   let summary = "claim: what the writer believes of a value";
   let description = [{
     Says that the local values of the operand have the meaning of the result
@@ -107,6 +114,7 @@ def SPMD_ClaimOp : SPMD_PlacingOp<"claim"> {
 
 def SPMD_BoundaryOp : SPMD_Op<"boundary",
     [DeclareOpInterfaceMethods<DifferentiableOpInterface>]> {
+  let rule = 3;
   let summary = "what is believed, or done, about a value and its cotangent";
   let description = [{
     Stands on one use of a value, where a framework's code states placements. The
@@ -152,6 +160,7 @@ def SPMD_BoundaryOp : SPMD_Op<"boundary",
 
 def SPMD_GradAllReduceOp : SPMD_Op<"grad_all_reduce",
     [DeclareOpInterfaceMethods<DifferentiableOpInterface>]> {
+  let rule = 4;
   let summary = "identity forward, all-reduce backward";
   let description = [{
     The plain form of a boundary that reduces: the cotangent is summed over
@@ -192,6 +201,7 @@ class SPMD_CollectiveOp<string mnemonic>
 }
 
 def SPMD_AllReduceOp : SPMD_CollectiveOp<"all_reduce"> {
+  let rule = 5;
   let summary = "sums over mesh axes, whatever the operand is believed to be";
   let description = [{
     Every rank gets the sum of the local values along `axes`. Unlike a
@@ -222,6 +232,7 @@ def SPMD_AllReduceOp : SPMD_CollectiveOp<"all_reduce"> {
 }
 
 def SPMD_AllGatherOp : SPMD_CollectiveOp<"all_gather"> {
+  let rule = 6;
   let summary = "concatenates the shards along a dimension on every rank";
   let description = [{
     Every rank gets the pieces of all ranks along the axis, in the order of the
@@ -249,6 +260,7 @@ def SPMD_AllGatherOp : SPMD_CollectiveOp<"all_gather"> {
 }
 
 def SPMD_ReduceScatterOp : SPMD_CollectiveOp<"reduce_scatter"> {
+  let rule = 7;
   let summary = "sums over a mesh axis and keeps one shard on each rank";
   let description = [{
     Each rank gets its piece of the sum of the local values along the axis. As
@@ -276,6 +288,7 @@ def SPMD_ReduceScatterOp : SPMD_CollectiveOp<"reduce_scatter"> {
 }
 
 def SPMD_AllToAllOp : SPMD_CollectiveOp<"all_to_all"> {
+  let rule = 8;
   let summary = "cuts another dimension instead";
   let description = [{
     Each rank gives every other one a piece of its piece.
@@ -312,6 +325,7 @@ def SPMD_PlacementsArrayAttr
 
 def SPMD_ComputeOp : SPMD_Op<"compute",
     [IsolatedFromAbove, SingleBlockImplicitTerminator<"YieldOp">]> {
+  let rule = 9;
   let summary = "operations of upstream dialects, on global tensors";
   let description = [{
     Upstream operations don't take placed tensors. They stand in the body, which
@@ -372,6 +386,7 @@ def SPMD_YieldOp : Op<SPMD_Dialect, "yield",
 def SPMD_OpaqueOp : SPMD_Op<"opaque",
     [DeclareOpInterfaceMethods<DifferentiableOpInterface,
                                ["hasDerivative"]>]> {
+  let rule = 10;
   let summary = "code that the compiler does not see, with declared placements";
   let description = [{
     Stands for a call of a kernel or of a custom autograd function. `needs` says
