@@ -17,6 +17,7 @@
 
 static constexpr const char *helpText =
     R"(usage: moe-run FILE.mlir|FILE.so [flags]
+       moe-run --calibrate FILE [--ranks N | --mesh dp=2,tp=4] [flags]
 
 Runs a layer forward and backward on all ranks of its mesh. A compiled layer
 (.so) runs on the CPU or on GPUs, as it is compiled; IR (.mlir) runs in the
@@ -46,6 +47,11 @@ Of compiled code only:
   --nccl               cuda: use NCCL even where there is one rank
   --bench              5 steps, then 20 or --steps measured: a table of times
   --trace FILE         write what each rank did when, for chrome://tracing
+
+Without a layer:
+  --calibrate FILE     measure collectives, 20 times or --steps each, and write
+                       FILE, the costs that moe-compile places reductions by
+  --mesh A=N,B=M       measure them along each of these axes too
 
 EXAMPLES
   moe-run layer.mlir --inputs in.safetensors --outputs out
@@ -116,6 +122,8 @@ static constexpr Flag flags[] = {
     {"--no-graph", ValueKind::None, false},
     {"--separate-buffers", ValueKind::None, false},
     {"--nccl", ValueKind::None, false},
+    {"--calibrate", ValueKind::Text, false},
+    {"--mesh", ValueKind::Text, false},
 };
 
 /// Returns what a value of this kind must be if `value` is not one, else
@@ -203,9 +211,32 @@ static int parseArguments(const std::vector<std::string> &args,
                   "name one .mlir file for each run");
     options.file = args[i];
   }
-  if (options.file.empty())
+  if (options.file.empty() && !options.has("--calibrate"))
     return fail(UsageError, "FILE is missing",
                 "name a .mlir file, as in moe-run layer.mlir");
+  return Success;
+}
+
+/// What may stand beside --calibrate.
+static int checkCalibration(const Options &options) {
+  if (!options.file.empty())
+    return fail(UsageError,
+                "--calibrate measures this machine, not '" + options.file + "'",
+                "leave the layer out");
+  for (const Flag &flag : flags) {
+    std::string_view name = flag.name;
+    constexpr std::string_view allowed[] = {
+        "--calibrate", "--mesh",    "--ranks", "--backend",
+        "--processes", "--timeout", "--steps"};
+    if (options.has(flag.name) &&
+        std::ranges::find(allowed, name) == std::end(allowed))
+      return fail(UsageError,
+                  std::string(name) + " and --calibrate exclude each other",
+                  "leave one of them out");
+  }
+  if (options.text("--backend").value_or("cpu") == "reference")
+    return fail(UsageError, "the reference has no times",
+                "add --backend cpu or cuda");
   return Success;
 }
 
@@ -222,6 +253,11 @@ static int checkOptions(const Options &options) {
       return fail(UsageError, "the reference runs IR, no compiled layer",
                   "name the .mlir file, or leave --backend out");
   }
+  if (options.has("--calibrate"))
+    return checkCalibration(options);
+  if (options.has("--mesh"))
+    return fail(UsageError, "--mesh needs --calibrate",
+                "leave it out: a layer has its own mesh");
   if (!options.runsCompiledCode())
     for (const char *flag :
          {"--sgd", "--steps", "--processes", "--bench", "--trace", "--no-graph",

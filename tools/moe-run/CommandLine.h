@@ -30,7 +30,7 @@ struct Options {
   bool isCompiled() const { return file.ends_with(".so"); }
   /// Whether compiled code runs, given or made.
   bool runsCompiledCode() const {
-    return isCompiled() ||
+    return isCompiled() || has("--calibrate") ||
            text("--backend").value_or("reference") != "reference";
   }
 };

@@ -21,6 +21,37 @@
 using namespace moert;
 namespace fs = std::filesystem;
 
+int explainFailure(const RunReport &failure) {
+  if (!failure.help.empty())
+    return fail(failure.outcome == RunReport::TimedOut ? TimedOut
+                                                       : RuntimeFailure,
+                failure.error, failure.help);
+  if (failure.outcome == RunReport::TimedOut)
+    return fail(TimedOut, failure.error,
+                "raise --timeout, or look for ranks that wait for each other");
+  return fail(RuntimeFailure, failure.error,
+              "the line above says which rank and where");
+}
+
+cuda::Report runRanks(const Program &program, const Launch &launch,
+                      Rendezvous &others, std::vector<LocalTensors> &arguments,
+                      std::vector<LocalTensors> &results,
+                      const cuda::Options &options) {
+  bool isLaunched = launch.numRanks > 1;
+  if (program.getInfo().isForGPU())
+    return isLaunched
+               ? cuda::runRank(program, others, arguments, results, options)
+               : cuda::runThreads(program, arguments, results, options);
+  cuda::Report report;
+  // Qualified, or the type of the options would find those for GPUs.
+  static_cast<RunReport &>(report) =
+      isLaunched ? moert::runRank(program, others, arguments, results, options)
+      : launch.kind == Launch::Processes
+          ? moert::runProcesses(program, arguments, results, options)
+          : moert::runThreads(program, arguments, results, options);
+  return report;
+}
+
 namespace {
 
 class CompiledRun {
@@ -40,12 +71,10 @@ private:
   int checkPlaces() const;
   int prepare();
   int execute();
-  void runOnGPUs(cuda::Options &runOptions);
   int judge();
   int checkParameters() const;
   bool addOutputs(OutputFiles &files, std::string &error) const;
   int write();
-  int explain(const RunReport &failure) const;
 
   /// Whether there are other processes to agree with.
   bool hasOthers() const { return launch.numRanks > 1; }
@@ -85,18 +114,6 @@ bool CompiledRun::agree(const std::string &objection, RunReport &failure) {
   failure.outcome = RunReport::Failed;
   failure.error = objection;
   return false;
-}
-
-int CompiledRun::explain(const RunReport &failure) const {
-  if (!failure.help.empty())
-    return fail(failure.outcome == RunReport::TimedOut ? TimedOut
-                                                       : RuntimeFailure,
-                failure.error, failure.help);
-  if (failure.outcome == RunReport::TimedOut)
-    return fail(TimedOut, failure.error,
-                "raise --timeout, or look for ranks that wait for each other");
-  return fail(RuntimeFailure, failure.error,
-              "the line above says which rank and where");
 }
 
 //===----------------------------------------------------------------------===//
@@ -168,6 +185,17 @@ static std::string findObstacle(const fs::path &path) {
   return "";
 }
 
+int checkPlace(const std::string &file, const char *flag) {
+  std::error_code code;
+  fs::path folder = fs::absolute(file, code).parent_path();
+  if (!fs::is_directory(file, code) && fs::is_directory(folder, code) &&
+      findObstacle(folder).empty())
+    return Success;
+  return fail(RuntimeFailure, "cannot write '" + file + "'",
+              std::string("choose a file in a writable directory with ") +
+                  flag);
+}
+
 /// Before anything is computed.
 int CompiledRun::checkPlaces() const {
   if (options.outputs)
@@ -177,14 +205,8 @@ int CompiledRun::checkPlaces() const {
                   "cannot make the directory '" + *options.outputs +
                       "': " + obstacle,
                   "choose another directory with --outputs");
-  if (options.trace && isFirst()) {
-    std::error_code code;
-    fs::path folder = fs::absolute(*options.trace, code).parent_path();
-    if (fs::is_directory(*options.trace, code) ||
-        !fs::is_directory(folder, code) || !findObstacle(folder).empty())
-      return fail(RuntimeFailure, "cannot write '" + *options.trace + "'",
-                  "choose a file in a writable directory with --trace");
-  }
+  if (options.trace && isFirst())
+    return checkPlace(*options.trace, "--trace");
   return Success;
 }
 
@@ -231,16 +253,6 @@ static bool descend(double rate, const ProgramInfo &info,
   return true;
 }
 
-void CompiledRun::runOnGPUs(cuda::Options &runOptions) {
-  runOptions.graph = options.graph;
-  runOptions.separateBuffers = options.separateBuffers;
-  runOptions.nccl = options.nccl;
-  runOptions.timedSteps = options.bench ? options.steps : 0;
-  report = hasOthers()
-               ? cuda::runRank(program, others, arguments, results, runOptions)
-               : cuda::runThreads(program, arguments, results, runOptions);
-}
-
 int CompiledRun::execute() {
   cuda::Options runOptions;
   runOptions.timeout = options.timeout;
@@ -253,18 +265,14 @@ int CompiledRun::execute() {
                                   std::string &error) {
       return descend(*options.sgd, info, own, gradients, error);
     };
-  RunReport &common = report;
-  if (info.isForGPU())
-    runOnGPUs(runOptions);
-  else
-    common = hasOthers() ? moert::runRank(program, others, arguments, results,
-                                          runOptions)
-             : launch.kind == Launch::Processes
-                 ? moert::runProcesses(program, arguments, results, runOptions)
-                 : moert::runThreads(program, arguments, results, runOptions);
+  runOptions.graph = options.graph;
+  runOptions.separateBuffers = options.separateBuffers;
+  runOptions.nccl = options.nccl;
+  runOptions.timedSteps = options.bench ? options.steps : 0;
+  report = runRanks(program, launch, others, arguments, results, runOptions);
   if (report.outcome == RunReport::Finished)
     return Success;
-  int code = explain(report);
+  int code = explainFailure(report);
   // Ranks may still compute in the loaded program.
   std::fflush(nullptr);
   std::_Exit(code);
@@ -407,7 +415,7 @@ int CompiledRun::run() {
   // The verdict of rank 0 is that of all.
   std::string verdict = std::to_string(code);
   if (hasOthers() && !others.broadcast(verdict, failure))
-    return explain(failure);
+    return explainFailure(failure);
   return parseNumber<int>(verdict).value_or(RuntimeFailure);
 }
 

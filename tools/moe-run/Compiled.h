@@ -8,7 +8,7 @@
 #define MOE_TOOLS_MOE_RUN_COMPILED_H
 
 #include "Launch.h"
-#include "moert/Program.h"
+#include "moert/CUDA.h"
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -38,5 +38,20 @@ struct CompiledOptions {
 /// exit code, having printed the error.
 int runCompiled(const moert::Program &program, const CompiledOptions &options,
                 const Launch &launch);
+
+/// Runs all ranks, or this process's one, where the program and the launch want
+/// them.
+moert::cuda::Report runRanks(const moert::Program &program,
+                             const Launch &launch, moert::Rendezvous &others,
+                             std::vector<moert::LocalTensors> &arguments,
+                             std::vector<moert::LocalTensors> &results,
+                             const moert::cuda::Options &options);
+
+/// Whether the file that a flag names can probably be written. Returns Success
+/// or the exit code, having printed the error.
+int checkPlace(const std::string &file, const char *flag);
+
+/// Prints why a run could not go on, and returns the exit code.
+int explainFailure(const moert::RunReport &failure);
 
 #endif // MOE_TOOLS_MOE_RUN_COMPILED_H

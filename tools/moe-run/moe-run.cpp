@@ -11,6 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Calibrate.h"
 #include "CommandLine.h"
 #include "Compiled.h"
 #include "Errors.h"
@@ -78,6 +79,8 @@ static int runCompiledCode(const Options &options) {
   Launch launch;
   if (int code = findLaunch(options, launch))
     return code;
+  if (options.has("--calibrate"))
+    return calibrate(options, launch);
   moert::Program program;
   if (int code = options.isCompiled() ? load(options.file, program)
                                       : compile(options, program))

@@ -79,7 +79,8 @@ struct KernelInfo {
 
 /// What a compiled layer says of itself.
 struct ProgramInfo {
-  /// What runs it: "cpu", or "cuda:sm_90a" and the like.
+  /// What runs it: "cpu", "cuda:sm_90a" and the like, or "cuda" if it has no
+  /// kernels, hence runs on any GPU.
   std::string target;
   std::string function;
   std::vector<MeshAxis> mesh;
@@ -129,7 +130,7 @@ public:
   const ProgramInfo &getInfo() const { return info; }
   Main getMain() const { return main; }
   const Fingerprint &getFingerprint() const { return fingerprint; }
-  /// A cubin, if the target is a GPU.
+  /// A cubin, if it has kernels.
   const unsigned char *getDeviceCode() const { return deviceCode; }
 
 private:

@@ -146,9 +146,10 @@ bool CUDARank::load() {
     resources = std::make_unique<Resources>(
         device, info, meeting, options.timeout, lostRank,
         memoryOf(info, getNumber()), options.separateBuffers);
-    driver.check(
-        driver.cuModuleLoadData(&resources->module, program.getDeviceCode()),
-        "load the layer's kernels on " + device.describe());
+    if (program.getDeviceCode())
+      driver.check(
+          driver.cuModuleLoadData(&resources->module, program.getDeviceCode()),
+          "load the layer's kernels on " + device.describe());
     for (const KernelInfo &kernel : info.kernels) {
       Kernel &loaded = resources->kernels.emplace_back();
       loaded.doing = "start " + describeKernel(kernel);

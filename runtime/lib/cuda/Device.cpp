@@ -57,6 +57,9 @@ void Device::checkTarget(const std::string &target) const {
   // A letter after the number binds code to that number alone.
   if (target == "cuda:" + here || target == "cuda:" + here + "a")
     return;
+  // Without kernels.
+  if (target == "cuda")
+    return;
   throw Failure{"the layer is compiled for " + target + ", and " + describe() +
                     " is " + here,
                 "run it on a GPU that it is compiled for, or compile it for "
