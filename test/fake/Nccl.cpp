@@ -36,8 +36,8 @@
 
 namespace {
 
-constexpr size_t slotBytes = 64 << 20;
-constexpr size_t mailBytes = 32 << 20;
+constexpr size_t slotBytes = 16 << 20;
+constexpr size_t mailBytes = 4 << 20;
 constexpr int mostRanks = 16;
 
 /// What a rank brings to a collective.

@@ -21,6 +21,7 @@
 #include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 using namespace moert;
 using Json = nlohmann::ordered_json;
@@ -38,6 +39,8 @@ struct Call {
   size_t kind = 0;
   int64_t elements = 0;
   int64_t ranks = 0;
+  /// Else it gives the host the time to start the next ones.
+  bool isMeasured = true;
 };
 
 struct Calls {
@@ -80,42 +83,65 @@ static int32_t perform(moert_context *context, void *const *buffers) {
   return 0;
 }
 
-/// Each kind and size over each set of axes, in that order.
-static ProgramInfo describeProgram(const std::vector<MeshAxis> &mesh,
-                                   bool onGPU) {
-  ProgramInfo info;
-  // Without kernels, hence for any GPU.
-  info.target = onGPU ? "cuda" : "cpu";
-  info.function = "calibrate";
-  info.mesh = mesh;
-  std::vector<std::vector<int64_t>> groups(1);
-  for (size_t axis = 0; axis < mesh.size(); ++axis)
-    groups[0].push_back(int64_t(axis));
-  if (mesh.size() > 1)
-    for (size_t axis = 0; axis < mesh.size(); ++axis)
-      groups.push_back({int64_t(axis)});
-  const int64_t largest = onGPU ? 64 << 20 : 4 << 20;
-  int64_t longest = 0;
-  program = {{}, onGPU};
-  for (const std::vector<int64_t> &axes : groups) {
-    int64_t ranks = 1;
-    for (int64_t axis : axes)
-      ranks *= mesh[axis].size;
+namespace {
+class ProgramBuilder {
+public:
+  ProgramBuilder(const std::vector<MeshAxis> &mesh, bool onGPU, int64_t largest)
+      : largest(largest) {
+    // Without kernels, hence for any GPU.
+    info.target = onGPU ? "cuda" : "cpu";
+    info.function = "calibrate";
+    info.mesh = mesh;
+    program = {{}, onGPU};
+  }
+
+  /// Each kind and size over each set of axes, in that order.
+  ProgramInfo build() {
+    std::vector<int64_t> all(info.mesh.size());
+    std::iota(all.begin(), all.end(), 0);
+    addGroup(all, all);
+    if (all.size() > 1)
+      for (int64_t axis : all)
+        addGroup({axis}, all);
+    std::vector<Placement> everywhere(info.mesh.size());
+    info.arguments = {{"in", "F32", {longest}, everywhere}};
+    info.results = {{"out", "F32", {longest}, everywhere}};
+    return std::move(info);
+  }
+
+private:
+  void addGroup(const std::vector<int64_t> &axes,
+                const std::vector<int64_t> &all) {
     for (size_t kind = 0; kind < kinds.size(); ++kind)
       for (int64_t bytes = 1024; bytes <= largest; bytes *= 4) {
-        int64_t piece = (bytes / 4 + ranks - 1) / ranks;
-        program.calls.push_back({kind, piece * ranks, ranks});
-        info.collectives.push_back({kinds[kind], axes,
-                                    std::to_string(bytes) + " bytes",
-                                    "moe-run --calibrate", "forward"});
-        longest = std::max(longest, piece * ranks);
+        // To start a collective takes a host several times as long as a small
+        // one takes the GPU. These keep the GPU busy until the next is there,
+        // as a graph or large kernels do in a layer.
+        if (program.onGPU)
+          for (int i = 0; i < 3; ++i)
+            add(0, all, largest, /*isMeasured=*/false);
+        add(kind, axes, bytes, /*isMeasured=*/true);
       }
   }
-  std::vector<Placement> everywhere(mesh.size());
-  info.arguments = {{"in", "F32", {longest}, everywhere}};
-  info.results = {{"out", "F32", {longest}, everywhere}};
-  return info;
-}
+
+  void add(size_t kind, const std::vector<int64_t> &axes, int64_t bytes,
+           bool isMeasured) {
+    int64_t ranks = 1;
+    for (int64_t axis : axes)
+      ranks *= info.mesh[axis].size;
+    int64_t piece = (bytes / 4 + ranks - 1) / ranks;
+    program.calls.push_back({kind, piece * ranks, ranks, isMeasured});
+    info.collectives.push_back({kinds[kind], axes,
+                                std::to_string(bytes) + " bytes",
+                                "moe-run --calibrate", "forward"});
+    longest = std::max(longest, piece * ranks);
+  }
+
+  ProgramInfo info;
+  /// In bytes, and of elements.
+  int64_t largest, longest = 0;
+};
+} // namespace
 
 //===----------------------------------------------------------------------===//
 // The command line
@@ -179,14 +205,27 @@ static int findMesh(const Options &options, const Launch &launch,
 // Measuring
 //===----------------------------------------------------------------------===//
 
-/// By collective: the median over steps of the time that it takes once all
-/// ranks are there, which is what the last of them sees.
-static std::vector<CostSample>
+namespace {
+struct Measurement {
+  const CollectiveInfo *collective = nullptr;
+  CostSample sample;
+
+  bool isOfOneKindWith(const Measurement &other) const {
+    return collective->kind == other.collective->kind &&
+           collective->axes == other.collective->axes;
+  }
+};
+} // namespace
+
+/// The median over steps of the time that a collective takes once all ranks are
+/// there, which is what the last of them sees.
+static std::vector<Measurement>
 measure(const ProgramInfo &info, const std::vector<std::vector<Span>> &spans) {
+  // By collective and step: time and bytes.
   std::map<std::pair<int32_t, int32_t>, std::pair<int64_t, int64_t>> calls;
   for (const std::vector<Span> &rank : spans)
     for (const Span &span : rank) {
-      if (span.collective < 0)
+      if (span.collective < 0 || !program.calls[span.collective].isMeasured)
         continue;
       auto [call, isNew] = calls.try_emplace({span.collective, span.step},
                                              span.end - span.ready, span.sent);
@@ -196,19 +235,21 @@ measure(const ProgramInfo &info, const std::vector<std::vector<Span>> &spans) {
         call->second.second = std::max(call->second.second, span.sent);
       }
     }
-  std::vector<std::vector<int64_t>> times(info.collectives.size());
-  std::vector<CostSample> samples(info.collectives.size());
+  std::map<int32_t, std::vector<int64_t>> times;
+  std::map<int32_t, int64_t> bytes;
   for (const auto &[key, call] : calls) {
     times[key.first].push_back(call.first);
-    samples[key.first].bytes = double(call.second);
+    bytes[key.first] = call.second;
   }
-  for (size_t i = 0; i < samples.size(); ++i) {
-    std::ranges::sort(times[i]);
+  std::vector<Measurement> measurements;
+  for (auto &[collective, all] : times) {
+    std::ranges::sort(all);
     // No clock is finer than a nanosecond.
-    samples[i].microseconds =
-        double(std::max<int64_t>(times[i][times[i].size() / 2], 1)) / 1e3;
+    double median = double(std::max<int64_t>(all[all.size() / 2], 1)) / 1e3;
+    measurements.push_back(
+        {&info.collectives[collective], {double(bytes[collective]), median}});
   }
-  return samples;
+  return measurements;
 }
 
 static Json writeSegments(const std::vector<CostSegment> &segments) {
@@ -231,33 +272,33 @@ static Json writeSegments(const std::vector<CostSegment> &segments) {
 
 /// Prints what was measured, and returns the file.
 static Json explain(const ProgramInfo &info,
-                    const std::vector<CostSample> &samples,
+                    const std::vector<Measurement> &measurements,
                     const std::string &source) {
   Json file = {{"version", 1}, {"source", source}, {"default", Json::object()}};
   std::printf("%-16s %-12s %14s %12s %8s %12s\n", "collective", "axis",
               "bytes sent", "median us", "GB/s", "model us");
   double worst = 0;
-  for (size_t begin = 0, end; begin < samples.size(); begin = end) {
-    const CollectiveInfo &first = info.collectives[begin];
-    for (end = begin; end < samples.size(); ++end)
-      if (info.collectives[end].kind != first.kind ||
-          info.collectives[end].axes != first.axes)
-        break;
-    std::vector<CostSegment> segments = fitCosts(
-        {samples.begin() + ptrdiff_t(begin), samples.begin() + ptrdiff_t(end)});
-    for (size_t i = begin; i < end; ++i) {
-      auto [bytes, time] = samples[i];
+  for (size_t begin = 0, end; begin < measurements.size(); begin = end) {
+    const CollectiveInfo &collective = *measurements[begin].collective;
+    std::string axes = describeAxes(info, collective);
+    std::vector<CostSample> samples;
+    for (end = begin; end < measurements.size() &&
+                      measurements[end].isOfOneKindWith(measurements[begin]);
+         ++end)
+      samples.push_back(measurements[end].sample);
+    std::vector<CostSegment> segments = fitCosts(samples);
+    for (auto [bytes, time] : samples) {
       double model = costOf(segments, bytes);
       worst = std::max(worst, std::abs(model / time - 1));
       std::printf("%-16s %-12s %14.0f %12.2f %8.2f %12.2f\n",
-                  first.kind.c_str(), describeAxes(info, first).c_str(), bytes,
-                  time, bytes / time / 1e3, model);
+                  collective.kind.c_str(), axes.c_str(), bytes, time,
+                  bytes / time / 1e3, model);
     }
     Json list = writeSegments(segments);
-    if (first.axes.size() == info.mesh.size())
-      file["default"][first.kind] = std::move(list);
+    if (collective.axes.size() == info.mesh.size())
+      file["default"][collective.kind] = std::move(list);
     else
-      file["axes"][describeAxes(info, first)][first.kind] = std::move(list);
+      file["axes"][axes][collective.kind] = std::move(list);
   }
   std::printf("the model is off by %.0f %% at most\n", worst * 100);
   return file;
@@ -271,10 +312,17 @@ int calibrate(const Options &options, const Launch &launch) {
   if (onGPU && launch.kind == Launch::Processes)
     return fail(UsageError, "--processes does not start ranks on GPUs",
                 "leave it out, or use torchrun --no-python, mpirun or srun");
+  int64_t largest =
+      options.number<int64_t>("--largest").value_or(onGPU ? 64 << 20 : 4 << 20);
+  if (largest < 4096)
+    return fail(UsageError,
+                "--largest is " + std::to_string(largest) +
+                    " bytes, too few for two sizes",
+                "give at least 4096");
   const std::string path = *options.text("--calibrate");
   if (int code = launch.rank == 0 ? checkPlace(path, "--calibrate") : Success)
     return code;
-  Program program(describeProgram(mesh, onGPU), perform);
+  Program program(ProgramBuilder(mesh, onGPU, largest).build(), perform);
   const ProgramInfo &info = program.getInfo();
 
   cuda::Options runOptions;

@@ -52,6 +52,7 @@ Without a layer:
   --calibrate FILE     measure collectives, 20 times or --steps each, and write
                        FILE, the costs that moe-compile places reductions by
   --mesh A=N,B=M       measure them along each of these axes too
+  --largest BYTES      up to so many bytes; cpu: 4 MiB, cuda: 64 MiB
 
 EXAMPLES
   moe-run layer.mlir --inputs in.safetensors --outputs out
@@ -124,6 +125,7 @@ static constexpr Flag flags[] = {
     {"--nccl", ValueKind::None, false},
     {"--calibrate", ValueKind::Text, false},
     {"--mesh", ValueKind::Text, false},
+    {"--largest", ValueKind::Count, false},
 };
 
 /// Returns what a value of this kind must be if `value` is not one, else
@@ -226,8 +228,8 @@ static int checkCalibration(const Options &options) {
   for (const Flag &flag : flags) {
     std::string_view name = flag.name;
     constexpr std::string_view allowed[] = {
-        "--calibrate", "--mesh",    "--ranks", "--backend",
-        "--processes", "--timeout", "--steps"};
+        "--calibrate", "--mesh",      "--largest", "--ranks",
+        "--backend",   "--processes", "--timeout", "--steps"};
     if (options.has(flag.name) &&
         std::ranges::find(allowed, name) == std::end(allowed))
       return fail(UsageError,
@@ -255,9 +257,10 @@ static int checkOptions(const Options &options) {
   }
   if (options.has("--calibrate"))
     return checkCalibration(options);
-  if (options.has("--mesh"))
-    return fail(UsageError, "--mesh needs --calibrate",
-                "leave it out: a layer has its own mesh");
+  for (const char *flag : {"--mesh", "--largest"})
+    if (options.has(flag))
+      return fail(UsageError, std::string(flag) + " needs --calibrate",
+                  "leave it out: a layer has its own mesh and sizes");
   if (!options.runsCompiledCode())
     for (const char *flag :
          {"--sgd", "--steps", "--processes", "--bench", "--trace", "--no-graph",
