@@ -58,7 +58,9 @@ def of_types(types, spec, shape) -> tuple[Placed, Placed] | None:
 
 
 def axis_name(axis) -> str:
-    return str(axis).removeprefix("mesh_")
+    """Of the names that an axis has, one that a mesh gave it."""
+    names = sorted(name.removeprefix("mesh_") for name in axis.names)
+    return next((n for n in names if n != "default_pg"), "world")
 
 
 def ranks_of(axis) -> tuple[int, ...]:

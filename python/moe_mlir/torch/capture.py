@@ -41,6 +41,9 @@ KNOWN_COLLECTIVES = {
     "c10d.alltoall_base_", "c10d.alltoall_", "c10d.barrier",
 }
 NAMESPACES = {"c10d", "_c10d_functional", "c10d_functional", "_dtensor", "symm_mem"}
+#: What becomes of a tensor when a view of its memory is written to. The arguments: the
+#: tensor and the view before, and the view after.
+WRITE = "a write through a view"
 #: Stands for a number of rows that depends on data.
 ROWS = 4
 REDUCTIONS = {"sum", "avg", "max", "min", "product", "premulsum"}
@@ -335,15 +338,17 @@ class Recorder(TorchDispatchMode):
 
     def _op(self, name, args, kwargs, out, written) -> None:
         tensors = [t for t in tree_flatten(out)[0] if isinstance(t, torch.Tensor)]
+        before = [self._values.get(id(t)) for t in tensors]
         results = []
         for tensor in tensors:
             results.append(self.bind(tensor))
         self.events.append(Event("op", name, self.here(), self.in_backward(),
                                  args, kwargs, tuple(results)))
-        for tensor, value in zip(written and tensors or [], results):
-            self._propagate(tensor, value)
+        if written:
+            for tensor, old, value in zip(tensors, before, results):
+                self._propagate(tensor, old, value)
 
-    def _propagate(self, written: torch.Tensor, value: int) -> None:
+    def _propagate(self, written: torch.Tensor, before: int, value: int) -> None:
         """What else shares memory with a tensor that was written to."""
         for other in self._storages.get(self._storage(written), []):
             if other is written:
@@ -353,9 +358,9 @@ class Recorder(TorchDispatchMode):
             if same:
                 self._values[id(other)] = value
             else:
-                stale = self.bind(other)
-                self.events.append(Event("op", "a write through another view of it",
-                                         self.here(), self.in_backward(), results=(stale,)))
+                arguments = tuple(map(Ref, (self._values[id(other)], before, value)))
+                self.events.append(Event("op", WRITE, self.here(), self.in_backward(),
+                                         arguments, results=(self.bind(other),)))
 
     # Edges of DTensor
 
@@ -469,6 +474,8 @@ def dtensor_edges(recorder: Recorder):
     def redistribute(local, current, target, **options):
         with recorder.silence():
             result = originals["redistribute"](local, current, target, **options)
+            if result is local and current.placements != target.placements:
+                result = local.view_as(local)
         if result is not local:
             recorder.convert(local, result, of_spec(current), of_spec(target),
                              recorder.here())

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 import moe_mlir
 
 from . import session
-from .capture import Event, Group, Placed, Recorder, Ref, RefPerRank
+from .capture import Event, Group, Recorder, Ref, RefPerRank
 from .errors import Place, RankDependentProgram
 from .layouts import Axes
 from .operations import PerRank
@@ -239,6 +239,3 @@ def finding(error: moe_mlir.Diagnostic, events: list[Event]) -> Finding:
     place, message = described(error, events)
     steps = tuple(Step(*described(note, events)) for note in error.notes)
     return Finding(error.rule or "", message, place or Place("<unknown>", 1), steps)
-
-
-__all__ = ["Finding", "Placed", "Report", "Step", "check"]

@@ -144,6 +144,19 @@ def along_dimension(call: Call):
             for shape in call.shapes]
 
 
+@operation("flip")
+def flip(call: Call):
+    value = call.tensor(call.args[0])
+    for dim in dims_of(call, value, call.args[1]):
+        value = call.program.local(value, [dim])
+        letters = LETTERS[:value.rank]
+        size = call.local_shape(value)[dim]
+        order = call.program.constant("reversal", (size, size))
+        value = call.program.einsum([letters, letters[dim] + "z"],
+                                    letters[:dim] + "z" + letters[dim + 1:], [value, order])
+    return value
+
+
 @operation("_softmax_backward_data", "_log_softmax_backward_data")
 def softmax_backward(call: Call):
     gradient, saved = map(call.tensor, call.args[:2])

@@ -78,6 +78,10 @@ def per_rank(call: Call, numbers: PerRank) -> Value:
     return program.argument(f"rank.{value.name[1:]}", value)
 
 
+def is_zero(value) -> bool:
+    return (value.number if isinstance(value, Constant) else value) == 0.0
+
+
 # Same numbers, other shape
 
 @operation("detach", "alias", "clone", "contiguous", "lift_fresh", "lift_fresh_copy",
@@ -344,7 +348,7 @@ def derivative(call: Call):
     "fmod", "ge", "gelu", "gt", "isfinite", "isinf", "isnan", "le", "leaky_relu", "log",
     "log1p", "logical_and", "logical_not", "logical_or", "lt", "maximum", "minimum", "ne",
     "pow", "reciprocal", "relu", "remainder", "round", "rsqrt", "sgn", "sign", "sin",
-    "softplus", "sqrt", "square", "tanh", "trunc", "scalar_tensor")
+    "softplus", "sqrt", "square", "tanh", "trunc")
 def element_wise(call: Call):
     if any(isinstance(a, PerRank) for a in (*call.args, *call.kwargs.values())):
         raise Untranslatable("an argument differs between ranks")
@@ -356,10 +360,12 @@ def where(call: Call):
     condition, a, b = call.args[:3]
     if not isinstance(condition, Value):
         raise Untranslatable("a condition that is a constant")
-    mask = nonlinear(call, [condition])
-    other = nonlinear(call, [condition])
-    return binary(call, "arith.addf", binary(call, "arith.mulf", mask, a),
-                  binary(call, "arith.mulf", other, b))
+    # Zeros are no term.
+    chosen = [binary(call, "arith.mulf", nonlinear(call, [condition]), x)
+              for x in (a, b) if not is_zero(x)]
+    if len(chosen) == 2:
+        return binary(call, "arith.addf", *chosen)
+    return chosen[0] if chosen else Constant(0.0, call.shapes[0])
 
 
 @operation("masked_fill")
@@ -384,9 +390,9 @@ def ones(call: Call):
     return Constant(1.0, call.shapes[0])
 
 
-@operation("full", "full_like", "new_full", "fill")
+@operation("full", "full_like", "new_full", "fill", "scalar_tensor")
 def full(call: Call):
-    index = 2 if call.name == "aten.new_full" else 1
+    index = {"aten.new_full": 2, "aten.scalar_tensor": 0}.get(call.name, 1)
     fill = call.get(index, "fill_value")
     if isinstance(fill, Constant):
         fill = fill.number

@@ -7,7 +7,7 @@ import math
 import string
 
 from .errors import Place
-from .layouts import Axes, Constant, Unknown, Value
+from .layouts import Axes, Value
 
 
 class Untranslatable(Exception):
@@ -386,5 +386,3 @@ def reassociate(source, target) -> list[tuple[tuple[int, ...], tuple[int, ...]]]
             merged.append((a, b))
     return merged
 
-
-__all__ = ["Constant", "Program", "Unknown", "Untranslatable", "reassociate", "tensor_type"]

@@ -19,7 +19,7 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode, S
 from torch.utils._pytree import tree_flatten
 
 from .annotations import annotation
-from .capture import (FRAME, LIBRARIES, Event, Placed, Recorder, Ref, dtensor_edges, of_spec)
+from .capture import LIBRARIES, Event, Placed, Recorder, Ref, dtensor_edges, of_spec
 from .errors import CaptureError, DataDependentControlFlow, ModuleRaises, Place
 
 DATA_DEPENDENT = (GuardOnDataDependentSymNode, DataDependentOutputException,
@@ -32,8 +32,7 @@ def fake_world(rank: int, size: int):
     from torch.testing._internal.distributed.fake_pg import FakeStore
 
     if dist.is_initialized():
-        raise CaptureError("a process group exists already; destroy it, or pass the module "
-                           "and its DeviceMesh")
+        raise CaptureError("a process group exists already; destroy it first")
     # They remember groups of an earlier world.
     DTensor._op_dispatcher.sharding_propagator.propagate_op_sharding.cache_clear()
     torch._C._clear_DTensor_sharding_propagator_cache()
@@ -148,7 +147,7 @@ class Session:
                              f"placements={{'{name}': [..]}}")
         local = tensor._local_tensor if isinstance(tensor, DTensor) else tensor
         value = self.recorder.bind(local)
-        self.recorder.events.append(Event("input", name, Place(__file__, 1), False,
+        self.recorder.events.append(Event("input", name, self.recorder.here(), False,
                                           results=(value,), placed=placed))
 
     def leave(self, name: str, tensor: torch.Tensor, placed: Placed, place: Place,
@@ -206,7 +205,7 @@ class Session:
                 result = local = torch.empty_like(output.detach())
         value = recorder.bind(local)
         recorder.events.append(Event(
-            "input", name, Place(__file__, 1), True, results=(value,),
+            "input", name, recorder.here(), True, results=(value,),
             placed=Placed(placed.groups, placed.names, tuple(placements), placed.shape)))
         return result
 
@@ -228,6 +227,3 @@ def record(model: Callable[[DeviceMesh], torch.nn.Module], sizes: dict[str, int]
             session.run(module, tuple(arguments), mesh)
         session.recorder.settle(shapes)
         return session.recorder
-
-
-__all__ = ["FRAME", "Session", "record"]

@@ -8,10 +8,10 @@ from torch.distributed.tensor import Partial, Replicate, Shard
 from torch.utils._pytree import tree_flatten, tree_map
 
 from . import collectives, contractions, indexing  # noqa: F401 (they register operations)
-from .capture import KNOWN_COLLECTIVES, Event, Meta, Placed, Ref, RefPerRank
+from .capture import KNOWN_COLLECTIVES, WRITE, Event, Meta, Placed, Ref, RefPerRank
 from .errors import Place
 from .layouts import Axes, Constant, Unknown, Value
-from .indexing import part
+from .indexing import pad, part
 from .operations import OPERATIONS, Call, PerRank
 from .program import Program, Untranslatable
 
@@ -137,7 +137,7 @@ class Translator:
 
     def labelled(self, number: int, event: Event) -> Value:
         """The value of an event, with the claim that it lies as the event says."""
-        value = self.values[event.args[0].value]
+        value = self.read(number, event.args[0])
         reason = self.refused.get(number)
         if isinstance(value, Unknown):
             reason = self.explain(value)
@@ -162,12 +162,11 @@ class Translator:
 
     def label(self, number: int, event: Event) -> None:
         result, = event.results
-        source = event.args[0].value
         if event.name != "value of to_local":
             self.values[result] = self.labelled(number, event)
             return
-        value = self.values[source]
-        if isinstance(value, Value) and not self.metas[source].dtype.is_floating_point:
+        value = self.read(number, event.args[0])
+        if isinstance(value, Value) and not self.metas[result].dtype.is_floating_point:
             value = self.terms(value, event)
         self.values[result] = value
 
@@ -202,7 +201,7 @@ class Translator:
 
     def cotangent(self, number: int, event: Event) -> None:
         """Over an axis where a value is whole, ranks' gradients of it are terms of a sum."""
-        gradient, primal = (self.values[a.value] for a in event.args)
+        gradient, primal = (self.read(number, a) for a in event.args)
         if isinstance(gradient, Value) and isinstance(primal, Value):
             for axis in gradient.stack:
                 if axis not in primal.axes:
@@ -227,6 +226,12 @@ class Translator:
         for i, result in enumerate(event.results):
             self.values[result] = unknown if made is None else made[i]
 
+    def read(self, number: int, argument: Ref | RefPerRank) -> Value | Constant | Unknown:
+        try:
+            return self.operand(argument)
+        except Untranslatable as error:
+            return Unknown(str(error), number)
+
     def operand(self, argument):
         if isinstance(argument, Ref):
             return self.values[argument.value]
@@ -249,9 +254,30 @@ class Translator:
         whole = self.operand(event.args[0])
         if isinstance(whole, Constant):
             return Constant(whole.number, shapes[0])
+        if isinstance(whole, Unknown):
+            raise Untranslatable(whole.reason)
         return part(call, whole, dim, PerRank(starts), sizes[0], sum(sizes))
 
+    def written_part(self, event: Event) -> Value | Constant:
+        """A tensor of which a part was written to."""
+        base, before, after = (a.value for a in event.args)
+        view = next(e for e in self.events if before in e.results)
+        whole = self.values[base]
+        if (view.name != "aten.slice" or view.args[0] != Ref(base)
+                or not isinstance(whole, Constant) or whole.number):
+            raise Untranslatable("only parts of a tensor of zeros are followed")
+        call = Call(self.program, view.name, view.args, view.kwargs, [], [], [])
+        dim = call.get(1, "dim", 0) % len(whole.local_shape)
+        if call.get(4, "step", 1) != 1:
+            raise Untranslatable("a part with steps")
+        part_ = self.values[after]
+        if isinstance(part_, Constant):
+            part_ = call.tensor(part_)
+        return pad(call, part_, dim, call.get(2, "start", 0) or 0, whole.local_shape[dim])
+
     def translate(self, event: Event, arguments) -> list:
+        if event.name == WRITE:
+            return [self.written_part(event)]
         args, kwargs = tree_map(self.operand, (event.args, event.kwargs))
         name = event.name
         if name.startswith("aten.") and name not in OPERATIONS and name.endswith("_"):

@@ -89,6 +89,13 @@ class Errors(unittest.TestCase):
                             "rank 0 runs 'aten.relu' where rank 1 runs 'aten.mul'",
                             first_rank_only)
 
+    def test_from_local_that_compares_ranks(self):
+        def function(x, mesh):
+            return DTensor.from_local(x, mesh, [Replicate()], run_check=True).to_local() * x
+
+        with self.assertRaises(DataDependentControlFlow):
+            check(function)
+
     def test_process_group_exists(self):
         from torch.testing._internal.distributed.fake_pg import FakeStore
 
@@ -136,6 +143,19 @@ class Unchecked(unittest.TestCase):
         report = check(function)
         self.assertTrue(report.ok)
         self.assertIn("[R1] 'moe.sigmoid' over 'tp'", str(report))
+
+    def test_smaller_mesh(self):
+        def function(x, mesh):
+            return x * 2
+
+        class OverTP(Layer):
+            def __init__(self, mesh):
+                super().__init__(mesh["tp"], function)
+
+        report = moe_mlir.torch.check(OverTP, {"dp": 2, "tp": 2}, lambda m: inputs(m["tp"]))
+        # Nothing in it has told of dp.
+        self.assertEqual(report.findings, [])
+        self.assertIn("its mesh lacks ranks2: taken to be the same over it", str(report))
 
     def test_dropped_label(self):
         from moe_mlir.torch.capture import Recorder

@@ -49,26 +49,26 @@ def error(found: DTensor, expected: torch.Tensor) -> float:
     return largest.item()
 
 
-def rank(number: int, size: int, cases, store: str, results) -> None:
+def rank(number: int, size: int, cases, store: str, results, done) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=number, world_size=size)
     mesh = init_device_mesh("cpu", (size,), mesh_dim_names=("tp",))
-    made = [gradients(case, mesh) for case in cases]
-    if number == 0:
-        results.put(made)
-    dist.barrier()
+    results.put((number, [gradients(case, mesh) for case in cases]))
+    # No rank may go while another still talks to it.
+    done.wait()
     dist.destroy_process_group()
 
 
 def run(cases, size: int = 2) -> list[dict[str, float]]:
     context = processes.get_context("spawn")
-    results = context.SimpleQueue()
+    results, done = context.Queue(), context.Event()
     with tempfile.TemporaryDirectory() as folder:
-        started = processes.spawn(rank, (size, cases, os.path.join(folder, "store"), results),
+        started = processes.spawn(rank, (size, cases, os.path.join(folder, "store"), results, done),
                                   nprocs=size, join=False)
-        made = results.get()
+        made = dict(results.get(timeout=300) for _ in range(size))
+        done.set()
         started.join()
-    return made
+    return made[0]
 
 
 if __name__ == "__main__":
