@@ -324,6 +324,11 @@ void Candidates::addFor(const Finding &finding) {
     if (canConvert(finding.truth, finding.believed))
       addLabel(finding.op, axis, finding.truth, finding.believed,
                /*converts=*/true);
+    // Where it was converted already, to something else.
+    auto moved = finding.value.getDefiningOp<RedistributeOp>();
+    if (moved && !finding.truth.isMixed() && finding.truth != finding.believed)
+      addLabel(moved, axis, finding.truth, finding.believed,
+               /*converts=*/false);
   } else if (finding.label == "G6") {
     addSum(finding.op, axis, finding.truth);
   } else if (finding.label == "T1") {

@@ -83,7 +83,10 @@ static std::string describeEdit(Operation *op, const Edit &edit,
     if (isa_and_nonnull<ClaimOp, BoundaryOp>(op))
       return llvm::formatv("claim {0} over {1} here", edit.placement.str(),
                            over);
-    return llvm::formatv("leave it partial over {0} here", over);
+    if (edit.placement.isPartial())
+      return llvm::formatv("leave it partial over {0} here", over);
+    return llvm::formatv("convert it to {0} over {1} here",
+                         edit.placement.str(), over);
   case Edit::InsertConversion:
     return describeInsertion(op, edit, over, /*isBackward=*/false);
   case Edit::InsertBoundary:

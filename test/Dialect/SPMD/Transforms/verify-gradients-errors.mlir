@@ -32,9 +32,10 @@ func.func @masked(%x: !N, %w: !W, %counts: !spmd.tensor<8xi32, #mesh>) -> !H {
 // expected-note @below {{wrong because of it: result 0}}
 func.func @converted(%x: !R) -> !R {
   // expected-note @below {{it became partial over 'tp' here: 'spmd.redistribute' leaves each rank its own part and zeros elsewhere}}
+  // expected-note @below {{help: convert it to replicate over 'tp' here; no communication more; tried: results equal those of one device}}
   %0 = spmd.redistribute %x : !R -> !P
   // expected-error @below {{[G1] the value at 'x' is claimed replicate over 'tp', but is partial<sum>: a reduction is missing}}
-  // expected-note @below {{help: reduce it here (spmd.redistribute): an all-reduce over 'tp'}}
+  // expected-note @below {{help: or reduce it here (spmd.redistribute): an all-reduce over 'tp'}}
   %1 = spmd.claim %0 at "x" : !P -> !R
   return %1 : !R
 }
@@ -537,4 +538,22 @@ func.func @typed_mix_in_a_body(%r: !r, %p: !p) -> !r {
     spmd.yield %s : tensor<8x4xf32>
   }
   return %0 : !r
+}
+
+// -----
+
+// Cut over another axis than claimed, by a conversion that can cut it over this one.
+#mesh = #spmd.mesh<dp=2, tp=2>
+!x = !spmd.tensor<8x6xf32, #mesh>
+!cut = !spmd.tensor<8x6xf32, #mesh, dp: shard<0>>
+!part = !spmd.tensor<8x6xf32, #mesh, tp: shard<0>>
+// expected-note @below {{wrong because of it: result 0}}
+func.func @other_axis(%x: !x) -> !part {
+  // expected-note @below {{it is the same on all ranks of 'tp'}}
+  // expected-note @below {{help: convert it to replicate over 'dp' here, and convert it to shard<0> over 'tp' here; no communication more; tried: results equal those of one device}}
+  %0 = spmd.redistribute %x : !x -> !cut
+  // expected-error @below {{[G3] this value is claimed replicate over 'dp', but is shard<0>: it is cut; [G3] it is claimed shard<0> over 'tp', but is replicate: it is not cut}}
+  // expected-note @below {{help: or convert it here (spmd.redistribute): an all-gather over 'dp', and convert it here (spmd.redistribute): a local slice over 'tp'}}
+  %1 = spmd.claim %0 : !cut -> !part
+  return %1 : !part
 }
