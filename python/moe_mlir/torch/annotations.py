@@ -6,6 +6,8 @@ Its types are of a tensor and of its gradient at once: the gradient of what is r
 
 from __future__ import annotations
 
+import re
+
 import torch
 import torch.distributed as dist
 from torch.distributed.tensor import Partial, Replicate, Shard
@@ -59,7 +61,7 @@ def of_types(types, spec, shape) -> tuple[Placed, Placed] | None:
 
 def axis_name(axis) -> str:
     """Of the names that an axis has, one that a mesh gave it."""
-    names = sorted(name.removeprefix("mesh_") for name in axis.names)
+    names = sorted(re.match(r"\w+", name)[0].removeprefix("mesh_") for name in axis.names)
     return next((n for n in names if n != "default_pg"), "world")
 
 
