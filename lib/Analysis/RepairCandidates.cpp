@@ -59,6 +59,7 @@ private:
   std::optional<Edit> getTerm(OpOperand &term, unsigned axis, Placement to,
                               bool leave) const;
   void addOrigins(const Finding &finding);
+  void addConversions(const Finding &finding);
   void addOperands(Operation *op, unsigned axis);
 
   const RepairTrial &trial;
@@ -274,6 +275,53 @@ void Candidates::addOrigins(const Finding &finding) {
   addAllTerms(finding);
 }
 
+/// What is claimed becomes what is true, and conversions of it, which were
+/// meant for what is false, are left out or made over an axis where it is so.
+void Candidates::addConversions(const Finding &finding) {
+  const PlacementAnalysis &analysis = *trial.analysis;
+  unsigned axis = finding.axis;
+  Placement truth = finding.truth;
+  if (truth.isMixed() || isBackward(finding.op->getLoc()))
+    return;
+  auto claim = getLabel(finding.op, axis, truth, truth, /*converts=*/false);
+  SmallVector<Value> values{finding.op->getResult(0)}, converted;
+  while (!values.empty())
+    for (Operation *user : values.pop_back_val().getUsers())
+      if (isa<RedistributeOp>(user) && getWritten(user)) {
+        values.push_back(user->getResult(0));
+        converted.push_back(user->getResult(0));
+      }
+  if (!claim || converted.empty())
+    return;
+
+  SmallVector<Edit> left{*claim};
+  for (Value value : converted)
+    left.push_back(*getLabel(value.getDefiningOp(), axis, truth, truth,
+                             /*converts=*/false));
+  addAll(left);
+
+  SmallVector<MeshAxisAttr> axes = getMeshOf(finding.value).getLeafAxes();
+  for (unsigned other = 0; other < axes.size(); ++other) {
+    auto isBelieved = [&](Value value) {
+      return analysis.get(value, other).placement == finding.believed;
+    };
+    if (other == axis || axes[other].getSize() != axes[axis].getSize() ||
+        !isBelieved(finding.value) || !llvm::all_of(converted, isBelieved))
+      continue;
+    SmallVector<Edit> moved{*claim};
+    for (Value value : converted) {
+      Operation *conversion = value.getDefiningOp();
+      moved.push_back(
+          *getLabel(conversion, axis, truth, truth, /*converts=*/false));
+      Placement to = analysis.get(value, axis).placement;
+      if (to != finding.believed)
+        moved.push_back(*getLabel(conversion, other, finding.believed, to,
+                                  /*converts=*/false));
+    }
+    addAll(moved);
+  }
+}
+
 /// An operand becomes whole, as another one is, or as opaque code needs it.
 void Candidates::addOperands(Operation *op, unsigned axis) {
   // What a body does with an operand is repaired before the body.
@@ -329,6 +377,7 @@ void Candidates::addFor(const Finding &finding) {
     if (moved && !finding.truth.isMixed() && finding.truth != finding.believed)
       addLabel(moved, axis, finding.truth, finding.believed,
                /*converts=*/false);
+    addConversions(finding);
   } else if (finding.label == "G6") {
     addSum(finding.op, axis, finding.truth);
   } else if (finding.label == "T1") {

@@ -85,6 +85,9 @@ static std::string describeEdit(Operation *op, const Edit &edit,
                            over);
     if (edit.placement.isPartial())
       return llvm::formatv("leave it partial over {0} here", over);
+    if (edit.from == edit.placement)
+      return llvm::formatv("leave it {0} over {1} here", edit.placement.str(),
+                           over);
     return llvm::formatv("convert it to {0} over {1} here",
                          edit.placement.str(), over);
   case Edit::InsertConversion:

@@ -164,3 +164,50 @@ func.func @operands.vjp(%x: !x, %s: !s) -> !s {
   %0 = moe.add %x, %s : (!x, !s) -> !s
   return %0 : !s
 }
+
+// -----
+
+// Conversions of what is false are left out, or made over the axis that was meant.
+#mesh = #spmd.mesh<dp=2, tp=2>
+!x = !spmd.tensor<8x6xf32, #mesh, dp: shard<0>>
+!all = !spmd.tensor<8x6xf32, #mesh>
+!saved = !spmd.tensor<8x6xf32, #mesh, dp: shard<1>>
+// expected-note @below {{wrong because of it: result 0}}
+func.func @other_axis.vjp(%x: !x) -> !x {
+  // expected-error @below {{[G3] this value is claimed replicate over 'dp', but is shard<0>: it is cut}}
+  // expected-note-re @below {{help: claim shard<0> over 'dp' here, and in line {{[0-9]+}} leave it shard<0> over 'dp' here, and in line {{[0-9]+}} leave it shard<0> over 'dp' here; -1 collective, -96 B per rank; tried: results equal those of one device}}
+  // expected-note-re @below {{help: or claim shard<0> over 'dp' here, and in line {{[0-9]+}} leave it shard<0> over 'dp' here, and in line {{[0-9]+}} convert it to shard<1> over 'tp' here, and in line {{[0-9]+}} leave it shard<0> over 'dp' here; +0 collectives, -48 B per rank; tried: results equal those of one device}}
+  %0 = spmd.claim %x : !x -> !all
+  %1 = spmd.redistribute %0 : !all -> !saved
+  // expected-note @below {{it was already made the same on all ranks of 'dp' here: 'spmd.redistribute' makes shard<1> replicate}}
+  // expected-note @below {{help: convert it to shard<0> over 'dp' here; +0 collectives, -48 B per rank; tried, others aside: results equal those of one device}}
+  %2 = spmd.redistribute %1 : !saved -> !all
+  // expected-error @below {{[G3] this value is claimed shard<0> over 'dp', but is replicate: it is not cut}}
+  // expected-note @below {{help: or convert it here (spmd.redistribute): a local slice over 'dp'; no communication more; tried, others aside: results equal those of one device}}
+  %3 = spmd.claim %2 : !all -> !x
+  return %3 : !x
+}
+
+// -----
+
+// No axis but one of the same size, on which the value is as claimed, can have
+// been meant.
+#mesh = #spmd.mesh<dp=2, tp=4>
+!x = !spmd.tensor<8x8xf32, #mesh, dp: shard<0>>
+!all = !spmd.tensor<8x8xf32, #mesh>
+!saved = !spmd.tensor<8x8xf32, #mesh, dp: shard<1>>
+// expected-note @below {{wrong because of it: result 0}}
+func.func @no_other_axis.vjp(%x: !x) -> !x {
+  // expected-error @below {{[G3] this value is claimed replicate over 'dp', but is shard<0>: it is cut}}
+  // expected-note-re @below {{help: claim shard<0> over 'dp' here, and in line {{[0-9]+}} leave it shard<0> over 'dp' here, and in line {{[0-9]+}} leave it shard<0> over 'dp' here; -1 collective, -128 B per rank; tried: results equal those of one device}}
+  // expected-note @below {{help: or claim shard<0> over 'dp' here; +1 collective, +64 B per rank; tried, others aside: results equal those of one device}}
+  %0 = spmd.claim %x : !x -> !all
+  %1 = spmd.redistribute %0 : !all -> !saved
+  // expected-note @below {{it was already made the same on all ranks of 'dp' here: 'spmd.redistribute' makes shard<1> replicate}}
+  // expected-note @below {{help: convert it to shard<0> over 'dp' here; +0 collectives, -64 B per rank; tried, others aside: results equal those of one device}}
+  %2 = spmd.redistribute %1 : !saved -> !all
+  // expected-error @below {{[G3] this value is claimed shard<0> over 'dp', but is replicate: it is not cut}}
+  // expected-note @below {{help: or convert it here (spmd.redistribute): a local slice over 'dp'; no communication more; tried, others aside: results equal those of one device}}
+  %3 = spmd.claim %2 : !all -> !x
+  return %3 : !x
+}
