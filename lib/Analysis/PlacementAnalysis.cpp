@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe/Analysis/PlacementAnalysis.h"
+#include "AlikeOperations.h"
 
 using namespace mlir;
 using namespace moe::spmd;
@@ -61,24 +62,85 @@ bool moe::spmd::touchesPlacedTensors(Operation *op) {
       .wasInterrupted();
 }
 
+namespace {
+
+/// What is known of operations that are alike and whose operands are what their
+/// types say.
+struct Outcome {
+  /// Their rule allows it, and gives what is believed of the results.
+  bool holds = false;
+  /// They have to do with ragged rows; see PlacementRule for `cutsOperand`.
+  bool hasRows = false;
+  int cutsOperand = -1;
+};
+
+} // namespace
+
+struct PlacementAnalysis::Visit {
+  AlikeOperations<Outcome> alike;
+};
+
 PlacementAnalysis::PlacementAnalysis(func::FuncOp function)
     : function(function) {
-  for (BlockArgument argument : function.getArguments())
-    if (PlacedTensorType type = placedType(argument)) {
-      auto &list = derivations[argument];
-      for (Placement placement : type.getPlacements())
-        list.push_back({placement, TransferStep::Stated, {}});
-    }
+  Visit visited;
   for (Operation &op : function.getBody().front())
-    visit(&op);
+    visit(&op, visited);
 }
 
-const Derivation &PlacementAnalysis::get(Value value, unsigned axis) const {
-  return derivations.find(resolve(value))->second[axis];
+Placement PlacementAnalysis::getTruth(Value value, unsigned axis) const {
+  auto known = derivations.find(value);
+  return known == derivations.end() ? placedType(value).getPlacements()[axis]
+                                    : known->second[axis].placement;
+}
+
+Derivation PlacementAnalysis::get(Value value, unsigned axis) const {
+  value = resolve(value);
+  if (auto known = derivations.find(value); known != derivations.end())
+    return known->second[axis];
+  PlacedTensorType type = placedType(value);
+  Derivation derivation{type.getPlacements()[axis], TransferStep::Stated, {}};
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return derivation;
+  derivation.step = TransferStep::Replicated;
+  if (type.getMesh().getLeafAxes()[axis].getSize() == 1)
+    return derivation;
+  SmallVector<Placement> operands;
+  for (Value operand : op->getOperands())
+    operands.push_back(getTruth(operand, axis));
+  Transfer transfer =
+      cast<PlacementOpInterface>(op).transferPlacements(axis, operands);
+  derivation.step = transfer.step;
+  if (transfer.operand >= 0)
+    derivation.from = op->getOperand(transfer.operand);
+  return derivation;
 }
 
 bool PlacementAnalysis::knows(Value value) const {
-  return derivations.contains(resolve(value));
+  value = resolve(value);
+  return placedType(value) || derivations.contains(value);
+}
+
+bool PlacementAnalysis::isAsBelieved(Value value) const {
+  auto known = derivations.find(value);
+  if (known == derivations.end())
+    return true;
+  PlacedTensorType type = placedType(value);
+  return type &&
+         llvm::all_of_zip(known->second, type.getPlacements(),
+                          [](const Derivation &derivation, Placement believed) {
+                            return derivation.placement == believed;
+                          });
+}
+
+bool PlacementAnalysis::isRagged(Value value) const {
+  auto known = derivations.find(value);
+  if (known == derivations.end())
+    return llvm::any_of(placedType(value).getPlacements(),
+                        [](Placement p) { return p.isRagged(); });
+  return llvm::any_of(known->second, [](const Derivation &derivation) {
+    return derivation.placement.isRagged();
+  });
 }
 
 bool PlacementAnalysis::isTainted(Operation *op) const {
@@ -165,11 +227,10 @@ static Value beforeConversions(Value value) {
 }
 
 /// Rows of two dispatches are cut at different places, which no placement says.
-void PlacementAnalysis::checkRows(Operation *op) {
-  PlacementRule rule = cast<PlacementOpInterface>(op).getPlacementRule();
+void PlacementAnalysis::checkRows(Operation *op, int cutsOperand) {
   Value named;
-  if (rule.cutsOperand >= 0)
-    named = beforeConversions(op->getOperand(rule.cutsOperand));
+  if (cutsOperand >= 0)
+    named = beforeConversions(op->getOperand(cutsOperand));
   for (Value operand : op->getOperands()) {
     Value cut = cuts.lookup(operand);
     if (!cut)
@@ -181,27 +242,25 @@ void PlacementAnalysis::checkRows(Operation *op) {
       finding.label = "R4";
       finding.reason = "its rows are cut by other expert numbers than those it "
                        "meets here";
-      for (auto [axis, derivation] : llvm::enumerate(derivations[operand]))
-        if (derivation.placement.isRagged())
+      unsigned numAxes = placedType(operand).getPlacements().size();
+      for (unsigned axis = 0; axis < numAxes; ++axis)
+        if (getTruth(operand, axis).isRagged())
           finding.axis = axis;
-      finding.truth = get(operand, finding.axis).placement;
+      finding.truth = getTruth(operand, finding.axis);
       record(std::move(finding));
       return;
     }
     named = cut;
   }
   for (Value result : op->getResults())
-    if (named && placedType(result) &&
-        llvm::any_of(derivations[result], [](const Derivation &d) {
-          return d.placement.isRagged();
-        }))
+    if (named && placedType(result) && isRagged(result))
       cuts[result] = named;
 }
 
-void PlacementAnalysis::visitAxis(Operation *op, unsigned axis) {
+bool PlacementAnalysis::visitAxis(Operation *op, unsigned axis) {
   SmallVector<Placement> operands;
   for (Value operand : op->getOperands())
-    operands.push_back(get(operand, axis).placement);
+    operands.push_back(getTruth(operand, axis));
   Transfer transfer =
       cast<PlacementOpInterface>(op).transferPlacements(axis, operands);
 
@@ -216,6 +275,7 @@ void PlacementAnalysis::visitAxis(Operation *op, unsigned axis) {
     finding.truth = operands[std::max(transfer.operand, 0)];
     record(finding);
   }
+  bool holds = transfer.ok;
   for (auto [i, result] : llvm::enumerate(op->getResults())) {
     Placement believed = placedType(result).getPlacements()[axis];
     Derivation derivation{believed, transfer.step, {}};
@@ -233,8 +293,11 @@ void PlacementAnalysis::visitAxis(Operation *op, unsigned axis) {
         finding.truth = operands[0];
         finding.believed = truth;
         record(finding);
-      } else if (truth != believed &&
-                 !(truth.isMixed() && believed == Placement::partial())) {
+        holds = false;
+      } else if (truth != believed) {
+        holds = false;
+        if (truth.isMixed() && believed == Placement::partial())
+          continue;
         // A sum without meaning is reported where something relies on it.
         finding.value = result;
         finding.label = "T1";
@@ -245,6 +308,7 @@ void PlacementAnalysis::visitAxis(Operation *op, unsigned axis) {
       }
     }
   }
+  return holds;
 }
 
 void PlacementAnalysis::visitReturn(func::ReturnOp op) {
@@ -252,9 +316,12 @@ void PlacementAnalysis::visitReturn(func::ReturnOp op) {
     PlacedTensorType type = placedType(value);
     if (!type)
       continue;
+    bool isPlain = isAsBelieved(value) && !taints.contains(value);
+    if (isPlain)
+      continue;
     for (auto [axis, meshAxis] :
          llvm::enumerate(type.getMesh().getLeafAxes())) {
-      Placement truth = get(value, axis).placement;
+      Placement truth = getTruth(value, axis);
       Placement believed = type.getPlacements()[axis];
       if (meshAxis.getSize() == 1 || !truth.isMixed())
         continue;
@@ -289,24 +356,54 @@ void PlacementAnalysis::visitReturn(func::ReturnOp op) {
   }
 }
 
-void PlacementAnalysis::visit(Operation *op) {
+void PlacementAnalysis::visit(Operation *op, Visit &visited) {
   if (auto ret = dyn_cast<func::ReturnOp>(op))
     return visitReturn(ret);
   bool hasRule = isa<PlacementOpInterface>(op);
   if (!hasRule && !touchesPlacedTensors(op))
     return;
+  // Inherited before anything new is found here.
+  if (!taints.empty())
+    inheritTaints(op);
+  Outcome *outcome = nullptr;
+  if (hasRule &&
+      llvm::all_of(op->getOperands(), [&](Value v) { return isAsBelieved(v); }))
+    outcome = visited.alike.find(op);
+  if (outcome && outcome->holds) {
+    if (outcome->hasRows)
+      checkRows(op, outcome->cutsOperand);
+    return;
+  }
   for (Value result : op->getResults())
     derivations.try_emplace(result);
-  // Inherited before anything new is found here.
-  inheritTaints(op);
   if (!hasRule)
     return visitForeign(op);
   if (auto compute = dyn_cast<ComputeOp>(op))
     return visitCompute(compute);
+  bool holds = visitAxes(op);
+  int cutsOperand =
+      cast<PlacementOpInterface>(op).getPlacementRule().cutsOperand;
+  checkRows(op, cutsOperand);
+  if (!holds)
+    return;
+  for (Value result : op->getResults())
+    derivations.erase(result);
+  if (!outcome)
+    return;
+  outcome->holds = true;
+  outcome->cutsOperand = cutsOperand;
+  auto ragged = [&](Value value) { return isRagged(value); };
+  outcome->hasRows = llvm::any_of(op->getOperands(), ragged) ||
+                     llvm::any_of(op->getResults(), ragged);
+}
+
+/// Whether the rule allows it and gives what is believed, on every axis.
+bool PlacementAnalysis::visitAxes(Operation *op) {
+  bool holds = true;
   auto mesh = placedType(op->getOperand(0)).getMesh();
   for (auto [axis, meshAxis] : llvm::enumerate(mesh.getLeafAxes())) {
     if (meshAxis.getSize() > 1) {
-      visitAxis(op, axis);
+      holds &= visitAxis(op, axis);
       continue;
     }
     // One rank has the value, whatever it is called.
@@ -315,7 +412,7 @@ void PlacementAnalysis::visit(Operation *op) {
                                      TransferStep::Replicated,
                                      {}});
   }
-  checkRows(op);
+  return holds;
 }
 
 void PlacementAnalysis::inheritTaints(Operation *op) {
@@ -399,7 +496,7 @@ void PlacementAnalysis::visitCompute(ComputeOp op) {
       derivations[op.getResult()].back().placement = believed;
     }
   }
-  checkRows(op);
+  checkRows(op, /*cutsOperand=*/-1);
 }
 
 /// An operation without a rule: what is believed of its results stands.

@@ -10,6 +10,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe/Analysis/PlacementInference.h"
+#include "AlikeOperations.h"
 #include "moe/Analysis/PlacementAnalysis.h"
 
 using namespace mlir;
@@ -24,12 +25,22 @@ public:
 private:
   static LogicalResult checkArguments(func::FuncOp function);
   LogicalResult inferOperation(Operation *op);
+  /// Finds the result types of an operation on its own.
+  LogicalResult inferTypes(Operation *op, SmallVectorImpl<Type> &types);
   /// The placement of each result on `axis`, or an error.
   FailureOr<SmallVector<Placement>> inferAxis(Operation *op, unsigned axis);
 
   /// Values that follow from a claim that contradicts its operand. What becomes
   /// of them is no fault of its own.
   DenseSet<Value> doubtful;
+
+  struct Inferred {
+    /// Empty if not known.
+    SmallVector<Type, 2> types;
+    /// Claims what its operand does not imply.
+    bool contradicts = false;
+  };
+  AlikeOperations<Inferred> alike;
 };
 
 LogicalResult PlacementInference::checkArguments(func::FuncOp function) {
@@ -66,13 +77,8 @@ FailureOr<SmallVector<Placement>> PlacementInference::inferAxis(Operation *op,
   return SmallVector<Placement>(op->getNumResults(), Placement::replicate());
 }
 
-LogicalResult PlacementInference::inferOperation(Operation *op) {
-  if (isa<func::ReturnOp>(op))
-    return success();
-  if (!isa<PlacementOpInterface>(op))
-    return touchesPlacedTensors(op) ? LogicalResult(emitMissingRule(op))
-                                    : success();
-
+LogicalResult PlacementInference::inferTypes(Operation *op,
+                                             SmallVectorImpl<Type> &types) {
   SmallVector<SmallVector<Placement>> placements;
   for (Value result : op->getResults())
     placements.emplace_back(
@@ -103,22 +109,45 @@ LogicalResult PlacementInference::inferOperation(Operation *op) {
                                         type.getShape(), type.getElementType(),
                                         type.getMesh(), placement)))
       return failure();
-    result.setType(type.withPlacements(placement));
+    types.push_back(type.withPlacements(placement));
   }
+  return success();
+}
 
+/// Whether `op` claims what its operand does not imply.
+static bool contradictsOperand(Operation *op) {
   auto placementsOf = [](Value value) {
     return cast<PlacedTensorType>(value.getType()).getPlacements();
   };
-  bool contradicts =
-      isa<ClaimOp, BoundaryOp>(op) &&
-      !llvm::all_of_zip(placementsOf(op->getOperand(0)),
-                        placementsOf(op->getResult(0)),
-                        [](Placement p, Placement q) { return p.implies(q); });
-  if (contradicts || llvm::any_of(op->getOperands(), [&](Value v) {
-        return doubtful.contains(v);
-      }))
-    for (Value result : op->getResults())
-      doubtful.insert(result);
+  return isa<ClaimOp, BoundaryOp>(op) &&
+         !llvm::all_of_zip(
+             placementsOf(op->getOperand(0)), placementsOf(op->getResult(0)),
+             [](Placement p, Placement q) { return p.implies(q); });
+}
+
+LogicalResult PlacementInference::inferOperation(Operation *op) {
+  if (isa<func::ReturnOp>(op))
+    return success();
+  if (!isa<PlacementOpInterface>(op))
+    return touchesPlacedTensors(op) ? LogicalResult(emitMissingRule(op))
+                                    : success();
+
+  bool isDoubtful = !doubtful.empty() &&
+                    llvm::any_of(op->getOperands(),
+                                 [&](Value v) { return doubtful.contains(v); });
+  // What is found of a value in doubt may be no more than a way to go on.
+  Inferred own, *inferred = alike.find(op);
+  if (!inferred || (isDoubtful && inferred->types.empty()))
+    inferred = &own;
+  bool isNew = inferred->types.empty();
+  if (isNew && failed(inferTypes(op, inferred->types)))
+    return failure();
+  for (auto [result, type] : llvm::zip_equal(op->getResults(), inferred->types))
+    result.setType(type);
+  if (isNew)
+    inferred->contradicts = contradictsOperand(op);
+  if (isDoubtful || inferred->contradicts)
+    doubtful.insert_range(op->getResults());
   return success();
 }
 

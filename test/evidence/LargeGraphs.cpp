@@ -392,30 +392,32 @@ void moe::evidence::printUpstream(func::FuncOp function,
     return text + ")";
   };
   DenseMap<Value, unsigned> numbers;
-  os << "shard.grid @mesh(shape = 2x2x2)\nfunc.func @" << "graph" << "(";
+  os << "shard.grid @mesh(shape = 2x2x2)\nfunc.func @graph(";
   for (BlockArgument argument : function.getArguments()) {
     numbers.try_emplace(argument, numbers.size());
     os << (argument.getArgNumber() ? ", " : "") << "%" << numbers[argument]
        << ": " << type;
   }
   Operation *ret = function.getBody().front().getTerminator();
-  os << ") -> " << typed(ret->getNumOperands()) << " {\n"
-     << "%z = \"tosa.const\"() <{values = dense<0.0> : tensor<1xf32>}> : () -> "
-        "tensor<1xf32>\n"
-     << "%whole = shard.sharding @mesh split_axes = [[], []] : "
-        "!shard.sharding\n"
-     << "%cut = shard.sharding @mesh split_axes = [[], [2]] : "
-        "!shard.sharding\n";
+  os << ") -> " << typed(ret->getNumOperands()) << " {\n";
+  // Each has a sharding of its own: upstream's pass is quadratic in the uses of
+  // one, which is not what is to be measured.
+  unsigned numShardings = 0;
+  auto shard = [&](const std::string &result, const std::string &value,
+                   bool cut) {
+    unsigned number = numShardings++;
+    os << "%s" << number << " = shard.sharding @mesh split_axes = [[], ["
+       << (cut ? "2" : "") << "]] : !shard.sharding\n"
+       << result << " = shard.shard " << value << " to %s" << number << " : "
+       << type << "\n";
+  };
   // What is cut is said of the arguments, as in the function itself.
   for (BlockArgument argument : function.getArguments()) {
     auto placements =
         cast<PlacedTensorType>(argument.getType()).getPlacements();
-    unsigned number = numbers[argument];
-    os << "%a" << number << " = shard.shard %" << number << " to %"
-       << (llvm::any_of(placements, [](Placement p) { return p.isCut(); })
-               ? "cut"
-               : "whole")
-       << " : " << type << "\n";
+    std::string number = std::to_string(numbers[argument]);
+    shard("%a" + number, "%" + number,
+          llvm::any_of(placements, [](Placement p) { return p.isCut(); }));
   }
   auto name = [&](Value value) {
     return (isa<BlockArgument>(value) ? "%a" : "%") +
@@ -425,21 +427,17 @@ void moe::evidence::printUpstream(func::FuncOp function,
     if (op.getNumResults() == 0)
       continue;
     numbers.try_emplace(op.getResult(0), numbers.size());
-    os << name(op.getResult(0)) << " = ";
-    std::string lhs = name(op.getOperand(0));
+    std::string result = name(op.getResult(0)), lhs = name(op.getOperand(0));
     std::string rhs = name(op.getOperand(op.getNumOperands() > 1 ? 1 : 0));
     if (isa<RedistributeOp>(op))
-      os << "shard.shard " << lhs << " to %whole : " << type << "\n";
-    else if (isa<EinsumOp, GroupedEinsumOp>(op))
-      os << "tosa.matmul " << lhs << ", " << rhs << ", %z, %z : (" << type
-         << ", " << type << ", tensor<1xf32>, tensor<1xf32>) -> " << type
-         << "\n";
+      shard(result, lhs, /*cut=*/false);
     else if (op.getNumOperands() == 1)
-      os << "tosa.sigmoid " << lhs << " : " << typed(1) << " -> " << type
-         << "\n";
-    else
-      os << "tosa.add " << lhs << ", " << rhs << " : " << typed(2) << " -> "
+      os << result << " = tosa.sigmoid " << lhs << " : " << typed(1) << " -> "
          << type << "\n";
+    else
+      os << result << " = tosa."
+         << (isa<EinsumOp, GroupedEinsumOp>(op) ? "maximum" : "add") << " "
+         << lhs << ", " << rhs << " : " << typed(2) << " -> " << type << "\n";
   }
   os << "return ";
   for (auto [i, value] : llvm::enumerate(ret->getOperands()))

@@ -49,9 +49,9 @@ enum class HardGraph {
 /// Builds a function of about `size` operations.
 void buildHardGraph(mlir::ModuleOp module, HardGraph kind, int64_t size);
 
-/// The function as upstream operations on tensors with shardings: one operation
-/// for each of this one's, on the same operands. Text, as upstream's tools read
-/// it.
+/// The function as upstream operations on tensors with shardings: an operation
+/// for each of this one's, on its first two operands, all of them element by
+/// element; a conversion is two. Text, as upstream's tools read it.
 void printUpstream(mlir::func::FuncOp function, llvm::raw_ostream &os);
 
 } // namespace moe::evidence

@@ -61,25 +61,33 @@ public:
   /// The truth about `value` on leaf axis `axis`; for an operand of a false
   /// claim, what it really is. An argument of a `spmd.compute`'s body is the
   /// operand that it stands for.
-  const Derivation &get(mlir::Value value, unsigned axis) const;
+  Derivation get(mlir::Value value, unsigned axis) const;
   /// Whether `get` knows `value`.
   bool knows(mlir::Value value) const;
 
 private:
-  void visit(mlir::Operation *op);
+  struct Visit;
+
+  void visit(mlir::Operation *op, Visit &visited);
+  bool visitAxes(mlir::Operation *op);
   void visitForeign(mlir::Operation *op);
   void visitCompute(ComputeOp op);
   void visitBodyAxis(mlir::Operation *op, unsigned axis);
-  void visitAxis(mlir::Operation *op, unsigned axis);
+  bool visitAxis(mlir::Operation *op, unsigned axis);
+  Placement getTruth(mlir::Value value, unsigned axis) const;
+  bool isAsBelieved(mlir::Value value) const;
+  bool isRagged(mlir::Value value) const;
   void inheritTaints(mlir::Operation *op);
   void visitReturn(mlir::func::ReturnOp op);
-  void checkRows(mlir::Operation *op);
+  void checkRows(mlir::Operation *op, int cutsOperand);
   bool isTainted(mlir::Operation *op) const;
   bool isSummedClaim(const Finding &finding) const;
   mlir::Operation *getMix(mlir::Value value, unsigned axis) const;
   void record(Finding finding);
 
   mlir::func::FuncOp function;
+  /// Of the values whose truth is not their type's, or whose operation is at
+  /// fault, and of bodies. That of any other follows from types alone.
   llvm::DenseMap<mlir::Value, llvm::SmallVector<Derivation, 2>> derivations;
   /// For ragged rows: the expert numbers that say where they are cut.
   llvm::DenseMap<mlir::Value, mlir::Value> cuts;

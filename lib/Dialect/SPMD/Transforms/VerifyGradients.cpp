@@ -67,12 +67,17 @@ private:
 LogicalResult VerifyGradientsPass::verifyFunction(func::FuncOp function) const {
   if (failed(checkSingleBlock(function)))
     return failure();
+  auto isUnknown = [](Type type) {
+    auto placed = dyn_cast<PlacedTensorType>(type);
+    return placed && placed.hasUnknownPlacement();
+  };
+  // Operands are results of operations before, or arguments.
+  bool askOperands = llvm::any_of(function.getArgumentTypes(), isUnknown);
   for (Operation &op : function.getBody().front())
-    for (Value value : llvm::concat<Value>(op.getOperands(), op.getResults()))
-      if (auto type = dyn_cast<PlacedTensorType>(value.getType()))
-        if (type.hasUnknownPlacement())
-          return op.emitError("[I2] a placement is not known yet; help: run "
-                              "spmd-infer-placements first");
+    if (llvm::any_of(op.getResultTypes(), isUnknown) ||
+        (askOperands && llvm::any_of(op.getOperandTypes(), isUnknown)))
+      return op.emitError("[I2] a placement is not known yet; help: run "
+                          "spmd-infer-placements first");
   PlacementAnalysis analysis(function);
   if (analysis.getFindings().empty())
     return success();
