@@ -180,10 +180,9 @@ Operation *PlacementAnalysis::getMix(Value value, unsigned axis) const {
 /// A collective that sums what a false claim takes for whole, and what is
 /// partial<sum> in truth.
 bool PlacementAnalysis::isSummedClaim(const Finding &finding) const {
-  auto taint = taints.find(finding.value);
-  if (finding.label != "G6" || taint == taints.end())
+  if (finding.label != "G6")
     return false;
-  return llvm::any_of(taint->second, [&](unsigned index) {
+  return llvm::any_of(getTaints(finding.value), [&](unsigned index) {
     const Finding &cause = findings[index];
     return isa<ClaimOp, BoundaryOp>(cause.op) && cause.axis == finding.axis &&
            cause.truth.isPartial() && cause.believed.isReplicate();
@@ -207,13 +206,13 @@ void PlacementAnalysis::record(Finding finding) {
     if (!isNew && !isa<ClaimOp, BoundaryOp>(finding.op)) {
       consequences.push_back({finding.op, finding.axis});
       for (Value result : finding.op->getResults())
-        taints[result].insert(entry->second);
+        taint(result, entry->second);
       return;
     }
   }
   findings.push_back(std::move(finding));
   for (Value result : findings.back().op->getResults())
-    taints[result].insert(index);
+    taint(result, index);
 }
 
 /// The same numbers, however they lie: what `value` was before conversions.
@@ -350,8 +349,8 @@ void PlacementAnalysis::visitReturn(func::ReturnOp op) {
       }
       findings.push_back(std::move(finding));
     }
-    if (auto taint = taints.find(value); taint != taints.end())
-      for (unsigned index : taint->second)
+    if (taints.contains(value))
+      for (unsigned index : getTaints(value))
         findings[index].reaches.insert(i);
   }
 }
@@ -415,13 +414,49 @@ bool PlacementAnalysis::visitAxes(Operation *op) {
   return holds;
 }
 
+void PlacementAnalysis::inheritTaint(Value value, unsigned number) {
+  auto [entry, isNew] = taints.try_emplace(value, number);
+  if (isNew || entry->second == number)
+    return;
+  taintList.push_back({std::nullopt, {entry->second, number}});
+  entry->second = taintList.size() - 1;
+}
+
+void PlacementAnalysis::taint(Value value, unsigned finding) {
+  taintList.push_back({finding, {}});
+  inheritTaint(value, taintList.size() - 1);
+}
+
+SmallVector<unsigned> PlacementAnalysis::getTaints(Value value) const {
+  SmallVector<unsigned> findings;
+  auto first = taints.find(value);
+  if (first == taints.end())
+    return findings;
+  llvm::SmallSetVector<unsigned, 8> reached;
+  reached.insert(first->second);
+  for (unsigned i = 0; i < reached.size(); ++i) {
+    const Taint &taint = taintList[reached[i]];
+    if (taint.finding)
+      findings.push_back(*taint.finding);
+    reached.insert_range(taint.parents);
+  }
+  return findings;
+}
+
 void PlacementAnalysis::inheritTaints(Operation *op) {
+  llvm::SmallSetVector<unsigned, 4> inherited;
   for (Value operand : op->getOperands())
-    if (auto taint = taints.find(resolve(operand)); taint != taints.end()) {
-      llvm::SetVector<unsigned> inherited = taint->second;
-      for (Value result : op->getResults())
-        taints[result].insert_range(inherited);
-    }
+    if (auto known = taints.find(resolve(operand)); known != taints.end())
+      inherited.insert(known->second);
+  if (inherited.empty())
+    return;
+  unsigned number = inherited.front();
+  if (inherited.size() > 1) {
+    number = taintList.size();
+    taintList.push_back({std::nullopt, inherited.takeVector()});
+  }
+  for (Value result : op->getResults())
+    inheritTaint(result, number);
 }
 
 void PlacementAnalysis::visitBodyAxis(Operation *op, unsigned axis) {
@@ -441,7 +476,7 @@ void PlacementAnalysis::visitBodyAxis(Operation *op, unsigned axis) {
       finding.truth = get(decided, axis).placement;
     if (!isTainted(op)) {
       for (Value result : op->getResults())
-        taints[result].insert(findings.size());
+        taint(result, findings.size());
       findings.push_back(std::move(finding));
     }
   }
@@ -470,10 +505,8 @@ void PlacementAnalysis::visitCompute(ComputeOp op) {
     }
   }
   Value yielded = resolve(op.getYielded());
-  if (auto taint = taints.find(yielded); taint != taints.end()) {
-    llvm::SetVector<unsigned> inherited = taint->second;
-    taints[op.getResult()].insert_range(inherited);
-  }
+  if (auto known = taints.find(yielded); known != taints.end())
+    inheritTaint(op.getResult(), known->second);
   for (auto [axis, meshAxis] : llvm::enumerate(axes)) {
     Placement truth = get(yielded, axis).placement;
     Placement believed = placedType(op.getResult()).getPlacements()[axis];

@@ -78,6 +78,10 @@ private:
   bool isAsBelieved(mlir::Value value) const;
   bool isRagged(mlir::Value value) const;
   void inheritTaints(mlir::Operation *op);
+  void inheritTaint(mlir::Value value, unsigned number);
+  void taint(mlir::Value value, unsigned finding);
+  /// The findings that `value` follows from.
+  llvm::SmallVector<unsigned> getTaints(mlir::Value value) const;
   void visitReturn(mlir::func::ReturnOp op);
   void checkRows(mlir::Operation *op, int cutsOperand);
   bool isTainted(mlir::Operation *op) const;
@@ -91,8 +95,14 @@ private:
   llvm::DenseMap<mlir::Value, llvm::SmallVector<Derivation, 2>> derivations;
   /// For ragged rows: the expert numbers that say where they are cut.
   llvm::DenseMap<mlir::Value, mlir::Value> cuts;
-  /// Findings that a value follows from.
-  llvm::DenseMap<mlir::Value, llvm::SetVector<unsigned>> taints;
+  /// What a value follows from: a finding, or all that others do. As a list of
+  /// findings for each value it would grow with their product.
+  struct Taint {
+    std::optional<unsigned> finding;
+    llvm::SmallVector<unsigned, 4> parents;
+  };
+  std::vector<Taint> taintList;
+  llvm::DenseMap<mlir::Value, unsigned> taints;
   llvm::SmallVector<Finding> findings;
   llvm::SmallVector<std::pair<mlir::Operation *, unsigned>> consequences;
   /// Sums without meaning that a finding is about already, by axis.
