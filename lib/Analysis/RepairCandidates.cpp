@@ -283,21 +283,24 @@ void Candidates::addConversions(const Finding &finding) {
   Placement truth = finding.truth;
   if (truth.isMixed() || isBackward(finding.op->getLoc()))
     return;
-  auto claim = getLabel(finding.op, axis, truth, truth, /*converts=*/false);
+  auto leave = [&](Value value) {
+    return getLabel(value.getDefiningOp(), axis, truth, truth,
+                    /*converts=*/false);
+  };
   SmallVector<Value> values{finding.op->getResult(0)}, converted;
   while (!values.empty())
     for (Operation *user : values.pop_back_val().getUsers())
-      if (isa<RedistributeOp>(user) && getWritten(user)) {
+      if (isa<RedistributeOp>(user) && leave(user->getResult(0))) {
         values.push_back(user->getResult(0));
         converted.push_back(user->getResult(0));
       }
+  auto claim = leave(finding.op->getResult(0));
   if (!claim || converted.empty())
     return;
 
   SmallVector<Edit> left{*claim};
   for (Value value : converted)
-    left.push_back(*getLabel(value.getDefiningOp(), axis, truth, truth,
-                             /*converts=*/false));
+    left.push_back(*leave(value));
   addAll(left);
 
   SmallVector<MeshAxisAttr> axes = getMeshOf(finding.value).getLeafAxes();
@@ -310,13 +313,11 @@ void Candidates::addConversions(const Finding &finding) {
       continue;
     SmallVector<Edit> moved{*claim};
     for (Value value : converted) {
-      Operation *conversion = value.getDefiningOp();
-      moved.push_back(
-          *getLabel(conversion, axis, truth, truth, /*converts=*/false));
+      moved.push_back(*leave(value));
       Placement to = analysis.get(value, axis).placement;
       if (to != finding.believed)
-        moved.push_back(*getLabel(conversion, other, finding.believed, to,
-                                  /*converts=*/false));
+        moved.push_back(*getLabel(value.getDefiningOp(), other,
+                                  finding.believed, to, /*converts=*/false));
     }
     addAll(moved);
   }
