@@ -2,7 +2,7 @@
 // fault: reproduction 08: the attention sink is cut over the heads of tp, and its gradient's norm is taken on one rank as if it were a copy
 // error: G1 'norm'
 // origin: 'moe.einsum' sums over a dimension that 'tp' cuts
-// upstream: none
+// upstream: https://github.com/NVIDIA/Megatron-LM/pull/7530 marks it as cut over tp, so that the norm sums over it
 //--- faulty.mlir
 #mesh = #spmd.mesh<tp=2>
 !g = !spmd.tensor<6xf32, #mesh, tp: shard<0>>

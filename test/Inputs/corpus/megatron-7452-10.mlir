@@ -2,7 +2,7 @@
 // fault: reproduction 10: the counts are summed in place, and what reads them as one rank's own sums them again: the loss on them doubles
 // error: G6 'local count'
 // origin: 'spmd.all_reduce' at 'global count' makes partial<sum> replicate
-// upstream: none
+// upstream: https://github.com/NVIDIA/Megatron-LM/pull/7481 takes the local count before the sum
 //--- faulty.mlir
 #mesh = #spmd.mesh<tp=2>
 !i = !spmd.tensor<6x2xi32, #mesh, tp: shard<0>>
