@@ -40,7 +40,10 @@ def SPMD_PlacementOpInterface : OpInterface<"PlacementOpInterface"> {
     }], "::moe::spmd::Transfer", "transferPlacements",
     (ins "unsigned":$axis,
          "::llvm::ArrayRef<::moe::spmd::Placement>":$operands), [{}], [{
-      return ::moe::spmd::applyPlacementRule($_op.getPlacementRule(), operands);
+      // Through the interface: the rule may be that of an external model.
+      auto op = ::llvm::cast<::moe::spmd::PlacementOpInterface>(
+          $_op.getOperation());
+      return ::moe::spmd::applyPlacementRule(op.getPlacementRule(), operands);
     }]>,
   ];
 }
