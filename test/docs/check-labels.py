@@ -12,7 +12,7 @@ root = pathlib.Path(sys.argv[1])
 
 # A label in a message, or by itself as the argument of a helper; the first letter
 # of a group of labels is none.
-STRING = re.compile(r'(?<!starts_with\()"((?:[^"\\\n]|\\.)*)"')
+STRING = re.compile(r'(?<!starts_with\()(?<!extern )"((?:[^"\\\n]|\\.)*)"')
 LABEL = re.compile(r"\[([A-Z]\d?)\] ?|\(([A-Z]\d?)\) |^([A-Z]\d?)$")
 
 used = {}

@@ -60,10 +60,13 @@ def main():
     page = pathlib.Path(sys.argv[1])
     lines = page.read_text(encoding="utf-8").splitlines()
     failures = count = 0
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryDirectory() as programs:
+        # The Python that runs this, whatever comes first elsewhere.
+        os.symlink(sys.executable, os.path.join(programs, "python3"))
+        path = f"{programs}:{os.environ['PATH']}"
         code = 0
         for language, number, body, before in blocks(lines):
-            if body and (match := re.fullmatch(r"(?://|#) ([\w.-]+\.(?:mlir|json|py))", body[0])):
+            if body and (match := re.fullmatch(r"(?://|#) ([\w.-]+\.(?:mlir|json|py|test))", body[0])):
                 pathlib.Path(directory, match.group(1)).write_text("\n".join(body) + "\n")
                 continue
             if language == "json" and (match := re.search(r"`([\w.-]+\.json)`:$", before)):
@@ -79,7 +82,7 @@ def main():
                     result = subprocess.run(
                         ["sh", "-c", command],
                         cwd=directory,
-                        env=dict(os.environ, COLUMNS="80"),
+                        env=dict(os.environ, COLUMNS="80", PATH=path),
                         stdout=subprocess.PIPE,
                         stderr=subprocess.STDOUT,
                         stdin=subprocess.DEVNULL,

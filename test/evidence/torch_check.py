@@ -1,14 +1,5 @@
-#!/usr/bin/python3
-"""The points of moe_mlir.torch.check: a line each, computed, never quoted.
+"""Points 2 to 4 of test/evidence/embedding: moe_mlir.torch.check."""
 
-usage: test/evidence/torch_check.py [--quick] [--seed N] [--break NAME]
-
-  --quick       fewer draws, and torchtitan's plans on two ranks only
-  --seed N      seed of the data and of the labels that are drawn (default 1)
-  --break NAME  plant a defect; the point it belongs to must turn `short`:
-"""
-
-import argparse
 import contextlib
 import itertools
 import os
@@ -17,7 +8,7 @@ import sys
 import unittest.mock
 import warnings
 
-from points import ROOT, Points
+from points import ROOT
 
 TESTS = os.path.join(ROOT, "test", "python", "torch")
 TORCH = os.path.join(ROOT, ".torch")
@@ -41,22 +32,23 @@ def torch_is_missing():
     return None if os.path.isdir(TORCH) else "no PyTorch (tools/setup --torch)"
 
 
-def add_points(points, options):
-    """Points 2 to 4 of the evidence for embedding."""
+def add_points(points, options, wanted):
+    """Those of points 2 to 4 whose number is, or begins with, `wanted`."""
+    steps = {"2a": recorded_layers, "2b": drawn_labels, "3": current_torchtitan,
+             "4": exceptions}
     missing = torch_is_missing()
-    if missing:
-        for point in ("2a", "2b", "3", "4"):
-            points.skip(point, "moe_mlir.torch.check", missing, "PyTorch")
-        return
     warnings.simplefilter("ignore")
-    recorded_layers(points, options)
-    drawn_labels(points, options)
-    current_torchtitan(points, options)
-    exceptions(points, options)
+    for point, step in steps.items():
+        if not point.startswith(wanted):
+            continue
+        if missing:
+            points.skip(point, "moe_mlir.torch.check", missing, "PyTorch")
+        else:
+            step(points, options)
 
 
 def planted(options, name):
-    return options.defect == name
+    return options.break_ == name
 
 
 # Point 2
@@ -256,21 +248,3 @@ def exceptions(points, options):
         "4", "a module that raises, branches on data, uses an unknown collective, or differs "
         "between ranks ends in an exception that names it and its line", all(named),
         f"{sum(named)} of {len(named)}", "all")
-
-
-def main():
-    epilog = "\n".join(f"  {n:<16}{p}: {t}" for n, (p, t) in BREAKS.items())
-    parser = argparse.ArgumentParser(
-        usage=__doc__.split("usage: ")[1].split("\n")[0], description=__doc__.split("\n")[0],
-        epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--break", dest="defect", choices=BREAKS, metavar="NAME")
-    options = parser.parse_args()
-    points = Points()
-    add_points(points, options)
-    points.finish()
-
-
-if __name__ == "__main__":
-    main()

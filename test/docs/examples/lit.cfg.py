@@ -8,4 +8,4 @@ config.name = "MoE-MLIR-Examples"
 config.test_source_root = os.path.join(config.moe_src_root, "docs", "examples")
 config.test_exec_root = os.path.join(config.moe_obj_root, "test", "docs", "examples")
 # A project of its own: test/evidence/embedding builds it.
-config.excludes.append("embedding")
+config.excludes.add("embedding")
