@@ -5,7 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe/Analysis/PlacementAnalysis.h"
-#include "AlikeOperations.h"
+#include "moe/Analysis/AlikeOperations.h"
 
 using namespace mlir;
 using namespace moe::spmd;

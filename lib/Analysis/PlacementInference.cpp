@@ -10,7 +10,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe/Analysis/PlacementInference.h"
-#include "AlikeOperations.h"
+#include "moe/Analysis/AlikeOperations.h"
 #include "moe/Analysis/PlacementAnalysis.h"
 
 using namespace mlir;

@@ -30,7 +30,10 @@ static cl::list<int64_t> mesh("mesh", cl::CommaSeparated,
                               cl::desc("Ranks along dp, ep and tp"),
                               cl::value_desc("2,2,2"));
 static cl::opt<bool> text("text", cl::desc("Write text, not bytecode"));
+namespace {
 enum class Form { Stack, Chain, Fan, Shapes, FalseClaims };
+} // namespace
+
 static cl::opt<Form>
     form("form", cl::init(Form::Stack), cl::desc("What the graph is"),
          cl::values(clEnumValN(Form::Stack, "stack", "blocks of a model"),

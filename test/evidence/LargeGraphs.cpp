@@ -246,9 +246,9 @@ Value StackBuilder::buildLayer(const Layer &layer, Value x) {
 
 void StackBuilder::run(StringRef name) {
   batch = options.dp * 2;
-  std::vector<Layer> layers;
-  for (int64_t i = 0; i < std::min(options.kinds, options.blocks); ++i)
-    layers.push_back(drawLayer());
+  std::vector<Layer> layers(std::min(options.kinds, options.blocks));
+  for (Layer &layer : layers)
+    layer = drawLayer();
 
   builder.setInsertionPointToEnd(module.getBody());
   auto function =

@@ -111,7 +111,7 @@ int main(int argc, char **argv) {
   std::vector<OwningOpRef<ModuleOp>> kept;
   if (copies)
     for (int i = 0; i < 4; ++i)
-      kept.push_back(module->clone());
+      kept.emplace_back(module->clone());
 
   double infer = 0, verify = 0, defer = 0;
   bool inferred = runPass(*module, infer, [](PassManager &pm) {

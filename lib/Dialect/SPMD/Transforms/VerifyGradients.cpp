@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "mlir/IR/SymbolTable.h"
+#include "mlir/IR/Threading.h"
 #include "moe/Analysis/Counterexample.h"
 #include "moe/Analysis/Repairs.h"
 #include "moe/AutoDiff/Differentiate.h"
@@ -23,12 +24,11 @@ namespace {
 
 /// Whether differentiation has copied the function into a joint one. An
 /// attribute whose joint function is gone excuses nothing.
-bool isCheckedInJoint(func::FuncOp function) {
+bool isCheckedInJoint(func::FuncOp function, const SymbolTable &symbols) {
   auto name = function->getAttrOfType<FlatSymbolRefAttr>(SPMDDialect::kVjpAttr);
   if (!name || name.getValue() != (function.getName() + ".vjp").str())
     return false;
-  auto joint =
-      SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(function, name);
+  auto joint = symbols.lookup<func::FuncOp>(name.getValue());
   return joint && !joint.isDeclaration();
 }
 
@@ -46,15 +46,49 @@ func::FuncOp getForward(func::FuncOp joint) {
   return nullptr;
 }
 
+bool hasUnknownPlacement(Type type) {
+  auto placed = dyn_cast<PlacedTensorType>(type);
+  return placed && placed.hasUnknownPlacement();
+}
+
+/// The first operation of which a placement is not known; null if there is
+/// none.
+Operation *findUnknownPlacement(func::FuncOp function) {
+  // Operands are results of operations before, or arguments.
+  bool askOperands =
+      llvm::any_of(function.getArgumentTypes(), hasUnknownPlacement);
+  for (Operation &op : function.getBody().front())
+    if (llvm::any_of(op.getResultTypes(), hasUnknownPlacement) ||
+        (askOperands &&
+         llvm::any_of(op.getOperandTypes(), hasUnknownPlacement)))
+      return &op;
+  return nullptr;
+}
+
+/// Whether there is nothing to report.
+bool isTrue(func::FuncOp function) {
+  return llvm::hasSingleElement(function.getBody()) &&
+         !findUnknownPlacement(function) &&
+         PlacementAnalysis(function).getFindings().empty();
+}
+
 struct VerifyGradientsPass
     : moe::spmd::impl::VerifyGradientsBase<VerifyGradientsPass> {
   using VerifyGradientsBase::VerifyGradientsBase;
 
   void runOnOperation() override {
     markAllAnalysesPreserved();
+    SymbolTable symbols(getOperation());
+    SmallVector<func::FuncOp> functions;
     for (auto function : getOperation().getOps<func::FuncOp>())
-      if (!function.isDeclaration() && !isCheckedInJoint(function) &&
-          failed(verifyFunction(function)))
+      if (!function.isDeclaration() && !isCheckedInJoint(function, symbols))
+        functions.push_back(function);
+    // All at once; what is wrong is then reported in order.
+    std::vector<char> verdicts(functions.size());
+    parallelFor(&getContext(), 0, functions.size(),
+                [&](size_t i) { verdicts[i] = isTrue(functions[i]); });
+    for (auto [function, verdict] : llvm::zip_equal(functions, verdicts))
+      if (!verdict && failed(verifyFunction(function)))
         signalPassFailure();
   }
 
@@ -67,17 +101,9 @@ private:
 LogicalResult VerifyGradientsPass::verifyFunction(func::FuncOp function) const {
   if (failed(checkSingleBlock(function)))
     return failure();
-  auto isUnknown = [](Type type) {
-    auto placed = dyn_cast<PlacedTensorType>(type);
-    return placed && placed.hasUnknownPlacement();
-  };
-  // Operands are results of operations before, or arguments.
-  bool askOperands = llvm::any_of(function.getArgumentTypes(), isUnknown);
-  for (Operation &op : function.getBody().front())
-    if (llvm::any_of(op.getResultTypes(), isUnknown) ||
-        (askOperands && llvm::any_of(op.getOperandTypes(), isUnknown)))
-      return op.emitError("[I2] a placement is not known yet; help: run "
-                          "spmd-infer-placements first");
+  if (Operation *op = findUnknownPlacement(function))
+    return op->emitError("[I2] a placement is not known yet; help: run "
+                         "spmd-infer-placements first");
   PlacementAnalysis analysis(function);
   if (analysis.getFindings().empty())
     return success();

@@ -168,3 +168,19 @@ func.func @uneven_batch(%batch: !unfolded) {
   %1 = moe.unfold %0 : (!folded) -> !spmd.tensor<2x2x12xf32, #three, tp: ?>
   return
 }
+
+!Max = !spmd.tensor<8x12xf32, #mesh, tp: partial<max>>
+
+// Alike but for a property, and then but for a type: no rule is taken for another's.
+// CHECK-LABEL: func.func @alike
+func.func @alike(%m: !Max, %p: !P) {
+  // CHECK: moe.scale {{.*}} by 2.0{{.*}} -> !spmd.tensor<8x12xf32, #mesh, tp: partial<max>>
+  %0 = moe.scale %m by 2.0 : (!Max) -> !U
+  // CHECK: moe.scale {{.*}} by -2.0{{.*}} -> !spmd.tensor<8x12xf32, #mesh, tp: partial<min>>
+  %1 = moe.scale %m by -2.0 : (!Max) -> !U
+  // CHECK: moe.scale {{.*}} by 2.0{{.*}} -> !spmd.tensor<8x12xf32, #mesh, tp: partial<sum>>
+  %2 = moe.scale %p by 2.0 : (!P) -> !U
+  // CHECK: moe.scale {{.*}} by 2.0{{.*}} -> !spmd.tensor<8x12xf32, #mesh, tp: partial<max>>
+  %3 = moe.scale %m by 2.0 : (!Max) -> !U
+  return
+}

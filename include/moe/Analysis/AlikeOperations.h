@@ -10,8 +10,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef MOE_LIB_ANALYSIS_ALIKEOPERATIONS_H
-#define MOE_LIB_ANALYSIS_ALIKEOPERATIONS_H
+#ifndef MOE_ANALYSIS_ALIKEOPERATIONS_H
+#define MOE_ANALYSIS_ALIKEOPERATIONS_H
 
 #include "mlir/IR/Operation.h"
 #include "llvm/ADT/DenseMap.h"
@@ -87,4 +87,4 @@ private:
 
 } // namespace moe::spmd
 
-#endif // MOE_LIB_ANALYSIS_ALIKEOPERATIONS_H
+#endif // MOE_ANALYSIS_ALIKEOPERATIONS_H
