@@ -83,8 +83,11 @@ static LogicalResult lower(ModuleOp module, const MoECompileOptions &options) {
   PassManager passes(module.getContext());
   moe::buildMoECheckPipeline(passes, {.verify = options.verify});
   // A program with false claims keeps its reductions where they are.
-  if (options.verify)
-    moe::buildMoEDeferPipeline(passes, options.policy);
+  if (options.verify) {
+    moe::MoEDeferOptions defer;
+    defer.policy = options.policy;
+    moe::buildMoEDeferPipeline(passes, defer);
+  }
   moe::buildMoELocalizePipeline(passes, options.bucket_bytes);
   moe::buildMoELowerCPUPipeline(passes);
   return passes.run(module);

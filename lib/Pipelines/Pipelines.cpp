@@ -62,10 +62,13 @@ void moe::buildMoECheckPipeline(OpPassManager &pm,
   pm.addNestedPass<func::FuncOp>(spmd::createCheckRequirements());
 }
 
-void moe::buildMoEDeferPipeline(OpPassManager &pm, llvm::StringRef policy) {
-  spmd::DeferReductionsOptions options;
-  options.policy = policy.str();
-  pm.addNestedPass<func::FuncOp>(spmd::createDeferReductions(options));
+void moe::buildMoEDeferPipeline(OpPassManager &pm,
+                                const MoEDeferOptions &options) {
+  spmd::DeferReductionsOptions defer;
+  defer.policy = options.policy;
+  defer.costFile = options.costFile;
+  defer.memoryBudget = options.memoryBudget;
+  pm.addNestedPass<func::FuncOp>(spmd::createDeferReductions(defer));
   pm.addNestedPass<func::FuncOp>(spmd::createCheckRequirements());
   pm.addPass(createCSEPass());
 }

@@ -43,6 +43,16 @@ static cl::opt<std::string>
     policy("policy", cl::init("min-cut"),
            cl::desc("Where reductions go: min-cut, boundary or eager"),
            cl::value_desc("POLICY"), cl::cat(category));
+static cl::opt<std::string> costFile(
+    "cost-file",
+    cl::desc("What collectives cost, for min-cut; NVLink if not given"),
+    cl::value_desc("FILE.json"), cl::cat(category));
+static cl::opt<int64_t> memoryBudget(
+    "memory-budget", cl::init(-1),
+    cl::desc(
+        "Most bytes of values that are partial over an axis at a time, for "
+        "min-cut; -1: any number"),
+    cl::value_desc("BYTES"), cl::cat(category));
 static cl::opt<uint32_t> bucketBytes(
     "bucket-bytes", cl::init(4096),
     cl::desc("Make one all-reduce of small ones that have at most so many "
@@ -87,7 +97,7 @@ static mlir::FailureOr<std::string> report(mlir::ModuleOp module,
                                            moe::ReductionLog &log) {
   moe::ReportOptions options{inputPath, target,
                              noVerify ? llvm::StringRef() : policy};
-  auto report = moe::makeReport(module, log.take(), options);
+  auto report = moe::makeReport(module, log, options);
   if (mlir::failed(report))
     return mlir::failure();
   std::string text;
@@ -158,7 +168,7 @@ int main(int argc, char **argv) {
   moe::buildMoECheckPipeline(localize, {.verify = !noVerify});
   // A program with false claims keeps its reductions where they are.
   if (!noVerify)
-    moe::buildMoEDeferPipeline(localize, policy);
+    moe::buildMoEDeferPipeline(localize, {policy, costFile, memoryBudget});
   moe::buildMoELocalizePipeline(localize, bucketBytes);
   if (mlir::failed(localize.run(*module)))
     return 1;

@@ -33,9 +33,16 @@ struct MoECheckOptions {
 void buildMoECheckPipeline(mlir::OpPassManager &pm,
                            const MoECheckOptions &options = {});
 
-/// Moves the reductions of verified functions; `policy` is an option of
-/// spmd-defer-reductions.
-void buildMoEDeferPipeline(mlir::OpPassManager &pm, llvm::StringRef policy);
+/// Options of spmd-defer-reductions.
+struct MoEDeferOptions {
+  std::string policy = "min-cut";
+  std::string costFile;
+  int64_t memoryBudget = -1;
+};
+
+/// Moves the reductions of verified functions.
+void buildMoEDeferPipeline(mlir::OpPassManager &pm,
+                           const MoEDeferOptions &options);
 
 /// From a joint function, inferred and verified, to one rank's program over
 /// local tensors, its collectives in their final order. `bucketBytes` is an

@@ -24,10 +24,14 @@ class ReductionLog {
 public:
   /// Has to be called before passes run on `context`.
   mlir::LogicalResult attach(mlir::MLIRContext &context);
-  llvm::json::Array take() { return std::move(*reductions); }
+  llvm::json::Array takeReductions() { return std::move(*reductions); }
+  /// What each policy is estimated to cost.
+  llvm::json::Array takeEstimates() { return std::move(*estimates); }
 
 private:
   std::shared_ptr<llvm::json::Array> reductions =
+      std::make_shared<llvm::json::Array>();
+  std::shared_ptr<llvm::json::Array> estimates =
       std::make_shared<llvm::json::Array>();
 };
 
@@ -42,7 +46,7 @@ struct ReportOptions {
 /// Of a localized module whose collectives are numbered. Fails with an error if
 /// it has not exactly one program.
 mlir::FailureOr<llvm::json::Object> makeReport(mlir::ModuleOp module,
-                                               llvm::json::Array reductions,
+                                               ReductionLog &log,
                                                const ReportOptions &options);
 
 enum class ReportFormat { JSON, Text, HTML };

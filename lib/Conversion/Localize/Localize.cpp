@@ -44,7 +44,7 @@ public:
 private:
   LogicalResult convertAxis(unsigned axis, Placement to);
   FailureOr<Value> gather(unsigned axis, unsigned dim);
-  Value reduce(unsigned axis, ReductionKind kind);
+  Value reduce(DenseI32ArrayAttr axes, ReductionKind kind);
   Value reduceScatter(unsigned axis, ReductionKind kind, unsigned dim);
   Value slice(unsigned axis, unsigned dim);
   Value pad(unsigned axis, unsigned dim);
@@ -126,11 +126,11 @@ FailureOr<Value> Redistribution::gather(unsigned axis, unsigned dim) {
       .getResult(0);
 }
 
-Value Redistribution::reduce(unsigned axis, ReductionKind kind) {
+Value Redistribution::reduce(DenseI32ArrayAttr axes, ReductionKind kind) {
   Value init = local.empty(local.shape(value), type.getElementType());
   return rt::AllReduceOp::create(
              local.builder, local.loc, TypeRange{init.getType()}, local.rank,
-             ValueRange{value}, ValueRange{init}, axesOf(axis), getSite(),
+             ValueRange{value}, ValueRange{init}, axes, getSite(),
              IntegerAttr(), globalTypes(), attrOf(kind))
       .getResult(0);
 }
@@ -207,7 +207,7 @@ LogicalResult Redistribution::convertAxis(unsigned axis, Placement to) {
   if (from.isPartial() && to.isShard()) {
     value = reduceScatter(axis, from.reduction, to.dim);
   } else if (from.isPartial() && to.isReplicate()) {
-    value = reduce(axis, from.reduction);
+    value = reduce(axesOf(axis), from.reduction);
   } else if (from.isReplicate() && to.isShard()) {
     value = slice(axis, to.dim);
   } else if (from.isReplicate() && to == Placement::partial()) {
@@ -240,6 +240,18 @@ FailureOr<Value> Redistribution::run(PlacedTensorType to) {
     }
     return convertAxis(axis, target);
   };
+  // One collective over the ranks of all axes that are summed whole.
+  SmallVector<int32_t> summed;
+  for (auto [axis, from, after] :
+       llvm::enumerate(type.getPlacements(), to.getPlacements()))
+    if (axes[axis].getSize() > 1 && from.isPartial() && after.isReplicate())
+      summed.push_back(axis);
+  if (summed.size() > 1) {
+    value = reduce(local.builder.getDenseI32ArrayAttr(summed),
+                   type.getPlacements()[summed.front()].reduction);
+    for (int32_t axis : summed)
+      type = typeWith(axis, Placement::replicate());
+  }
   // What is gathered or reduced goes from the innermost axis outwards, what is
   // cut from the outermost inwards.
   for (unsigned axis = axes.size(); axis-- > 0;)

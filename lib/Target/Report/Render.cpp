@@ -90,6 +90,22 @@ static Table reductionsOf(const json::Object &report) {
   return table;
 }
 
+static Table estimatesOf(const json::Object &report) {
+  Table table{"estimates, us",
+              {"axis", "eager", "boundary", "min-cut", "at least"},
+              {}};
+  for (const json::Value &value : *report.getArray("estimates")) {
+    const json::Object &estimate = *value.getAsObject();
+    std::vector<std::string> row{textOf(estimate, "axis")};
+    for (StringRef key :
+         {"us_eager", "us_boundary", "us_min_cut", "us_at_least"})
+      row.push_back(
+          llvm::formatv("{0:f1}", estimate.getNumber(key).value_or(0)).str());
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
 static Table collectivesOf(const json::Object &report) {
   Table table{
       "collectives",
@@ -190,9 +206,9 @@ void moe::renderReport(const json::Object &report, ReportFormat format,
     os << llvm::formatv("{0:2}", json::Value(json::Object(report))) << "\n";
     return;
   }
-  Table tables[] = {reductionsOf(report), collectivesOf(report),
-                    totalsOf(report), valuesOf(report, "arguments"),
-                    valuesOf(report, "results")};
+  Table tables[] = {reductionsOf(report),          estimatesOf(report),
+                    collectivesOf(report),         totalsOf(report),
+                    valuesOf(report, "arguments"), valuesOf(report, "results")};
   std::string title = titleOf(report);
   if (format == ReportFormat::Text) {
     os << title << "\n";

@@ -27,33 +27,49 @@ static StringRef phaseOf(Location loc) {
 namespace {
 
 struct ReductionStreamer : remark::detail::MLIRRemarkStreamerBase {
-  explicit ReductionStreamer(std::shared_ptr<json::Array> reductions)
-      : reductions(std::move(reductions)) {}
+  ReductionStreamer(std::shared_ptr<json::Array> reductions,
+                    std::shared_ptr<json::Array> estimates)
+      : reductions(std::move(reductions)), estimates(std::move(estimates)) {}
 
   // A JSON value of a StringRef only refers to it.
   void streamOptimizationRemark(const remark::detail::Remark &remark) override {
+    if (remark.getRemarkName() == "estimate") {
+      json::Object estimate;
+      for (const auto &arg : remark.getArgs())
+        add(arg.key, arg.val, estimate);
+      estimates->push_back(std::move(estimate));
+      return;
+    }
     json::Object reduction{{"fate", remark.getRemarkName().str()},
                            {"location", getPlace(remark.getLocation())},
                            {"phase", phaseOf(remark.getLocation())}};
     json::Array places;
     for (const auto &arg : remark.getArgs()) {
-      int64_t number;
       if (arg.key == "to") {
         auto [kind, location] = StringRef(arg.val).split(' ');
         places.push_back(
             json::Object{{"kind", kind.str()}, {"location", location.str()}});
-      } else if (StringRef(arg.key).starts_with("bytes") &&
-                 !StringRef(arg.val).getAsInteger(10, number)) {
-        reduction[arg.key] = number;
       } else {
-        reduction[arg.key] = arg.val;
+        add(arg.key, arg.val, reduction);
       }
     }
     reduction["to"] = std::move(places);
     reductions->push_back(std::move(reduction));
   }
 
-  std::shared_ptr<json::Array> reductions;
+  /// As a number, where the name says that it is one.
+  static void add(StringRef key, StringRef text, json::Object &object) {
+    int64_t bytes;
+    double microseconds;
+    if (key.starts_with("bytes") && !text.getAsInteger(10, bytes))
+      object[key.str()] = bytes;
+    else if (key.starts_with("us_") && !text.getAsDouble(microseconds))
+      object[key.str()] = microseconds;
+    else
+      object[key.str()] = text.str();
+  }
+
+  std::shared_ptr<json::Array> reductions, estimates;
 };
 
 } // namespace
@@ -64,7 +80,7 @@ LogicalResult ReductionLog::attach(MLIRContext &context) {
   remark::RemarkCategories categories;
   categories.passed = categories.analysis = "spmd-defer-reductions";
   return remark::enableOptimizationRemarks(
-      context, std::make_unique<ReductionStreamer>(reductions),
+      context, std::make_unique<ReductionStreamer>(reductions, estimates),
       std::make_unique<remark::RemarkEmittingPolicyAll>(), categories);
 }
 
@@ -142,7 +158,7 @@ static json::Array sumUp(const json::Array &collectives) {
   return list;
 }
 
-FailureOr<json::Object> moe::makeReport(ModuleOp module, json::Array reductions,
+FailureOr<json::Object> moe::makeReport(ModuleOp module, ReductionLog &log,
                                         const ReportOptions &options) {
   SmallVector<func::FuncOp> functions;
   for (auto function : module.getOps<func::FuncOp>())
@@ -175,7 +191,8 @@ FailureOr<json::Object> moe::makeReport(ModuleOp module, json::Array reductions,
       axis = mesh[*axis.getAsInteger()].getAsObject()->getString("name")->str();
     describeBytes(op, numRanks, collective);
   }
-  report["reductions"] = std::move(reductions);
+  report["estimates"] = log.takeEstimates();
+  report["reductions"] = log.takeReductions();
   report["totals"] = sumUp(*report.getArray("collectives"));
   return report;
 }

@@ -61,9 +61,18 @@ Communication moe::spmd::getCommunication(Operation *op) {
   int64_t bytes = getLocalBytes(type);
   auto to = cast<PlacedTensorType>(op->getResult(0).getType());
   auto axes = mesh.getLeafAxes();
+  // What is summed whole over several axes is one collective.
+  int64_t summed = 1;
   for (auto [axis, before, after] :
-       llvm::zip_equal(axes, from, to.getPlacements()))
-    if (axis.getSize() > 1 && !getCollectiveName(before, after).empty())
+       llvm::zip_equal(axes, from, to.getPlacements())) {
+    StringRef name = getCollectiveName(before, after);
+    if (name == "all_reduce")
+      summed *= axis.getSize();
+    else if (axis.getSize() > 1 && !name.empty())
       total += {1, getBytesSent(before, after, axis.getSize(), bytes)};
+  }
+  if (summed > 1)
+    total += {1, getBytesSent(Placement::partial(), Placement::replicate(),
+                              summed, bytes)};
   return total;
 }

@@ -13,14 +13,16 @@ using namespace moe::spmd;
 
 /// A conversion that reduces: by its kind of collective.
 static StringRef kindOf(Operation *op, unsigned axis) {
-  auto type = cast<PlacedTensorType>(op->getResult(0).getType());
-  return getCollectiveName(Placement::partial(), type.getPlacements()[axis]);
+  auto at = [&](Value value) {
+    return cast<PlacedTensorType>(value.getType()).getPlacements()[axis];
+  };
+  return getCollectiveName(at(op->getOperand(0)), at(op->getResult(0)));
 }
 
 /// By ring algorithms, per rank.
 int64_t Deferral::bytesSentBy(Operation *op) const {
   auto type = cast<PlacedTensorType>(op->getResult(0).getType());
-  return getBytesSent(Placement::partial(), type.getPlacements()[axis],
+  return getBytesSent(get(op->getOperand(0)), type.getPlacements()[axis],
                       type.getMesh().getLeafAxes()[axis].getSize(),
                       bytesOf(op->getOperand(0)));
 }
@@ -31,13 +33,14 @@ void Deferral::findLater(unsigned entry, Reduction &reduction,
   if (visited.test(entry))
     return;
   visited.set(entry);
-  if (entries[entry].reducedBy)
-    reduction.places.insert(entries[entry].reducedBy);
+  for (Operation *op : entries[entry].madeBy)
+    if (op)
+      reduction.places.insert(op);
   for (unsigned number : entries[entry].uses) {
     const Use &use = uses[number];
     if (use.kind == Use::Scatter && use.reduces)
       reduction.places.insert(use.operand->getOwner());
-    if (use.kind == Use::AsResult && entries[use.result].partial)
+    if (use.kind == Use::AsResult && entries[use.result].form == PartialForm)
       findLater(use.result, reduction, visited);
   }
 }
@@ -48,18 +51,27 @@ void Deferral::findEarlier(unsigned entry, Reduction &reduction,
   if (visited.test(entry))
     return;
   visited.set(entry);
-  for (unsigned operand : entries[entry].operands)
-    if (entries[operand].reducedBy)
-      reduction.places.insert(entries[operand].reducedBy);
-    else if (!entries[operand].partial)
-      findEarlier(operand, reduction, visited);
+  for (Operation *op : entries[entry].madeBy)
+    if (op)
+      reduction.places.insert(op);
+  for (const CutItem::Operand &operand : items[entry].operands) {
+    const Flexible &from = entries[operand.item];
+    for (Operation *op : from.madeBy)
+      if (op)
+        reduction.places.insert(op);
+    if (from.form != PartialForm)
+      findEarlier(operand.item, reduction, visited);
+  }
 }
 
 /// Why a reduction stays where it is.
 std::string Deferral::explainKept(const Reduction &reduction, Policy policy) {
   for (unsigned number : entries[reduction.entry].uses) {
     const Use &use = uses[number];
-    if (use.kind != Use::Replicated)
+    bool nonlinear = use.kind == Use::AsResult &&
+                     !items[use.result].allow[PartialForm] &&
+                     entries[use.result].form == WholeForm;
+    if (use.kind != Use::Replicated && !nonlinear)
       continue;
     Operation *user = use.operand->getOwner();
     if (!isa<func::ReturnOp>(user))
@@ -86,9 +98,19 @@ void Deferral::emitRemark(const Reduction &reduction, StringRef fate,
       reduction.scatter ? Placement::shard(0) : Placement::replicate();
   int64_t before = getBytesSent(Placement::partial(), reduced,
                                 meshAxis.getSize(), bytesOf(entry.value));
-  int64_t after = 0;
-  for (Operation *place : reduction.places)
+  auto cost = [&](StringRef kind, int64_t bytes) {
+    return model.get(kind == "all_reduce"       ? CollectiveKind::AllReduce
+                     : kind == "reduce_scatter" ? CollectiveKind::ReduceScatter
+                                                : CollectiveKind::AllGather,
+                     type.getMesh(), axis, bytes);
+  };
+  int64_t after = 0, costAfter = 0;
+  for (Operation *place : reduction.places) {
     after += bytesSentBy(place);
+    costAfter += cost(kindOf(place, axis), bytesOf(place->getOperand(0)));
+  }
+  int64_t costBefore = cost(reduction.scatter ? "reduce_scatter" : "all_reduce",
+                            bytesOf(entry.value));
 
   auto opts = remark::RemarkOpts::name(fate)
                   .category("spmd-defer-reductions")
@@ -107,7 +129,20 @@ void Deferral::emitRemark(const Reduction &reduction, StringRef fate,
       remark << remark::metric("to", kindOf(place, axis).str() + " " +
                                          getPlace(place->getLoc()));
   remark << remark::metric("why", why) << remark::metric("bytes_before", before)
-         << remark::metric("bytes_after", after);
+         << remark::metric("bytes_after", after)
+         << remark::metric("us_before", microseconds(costBefore))
+         << remark::metric("us_after", microseconds(costAfter));
+}
+
+/// The collective that does what `reduction` did, for the same value.
+Operation *Deferral::findOwn(const Reduction &reduction) const {
+  if (reduction.scatter && uses[*reduction.scatter].reduces)
+    return reduction.op;
+  const Flexible &entry = entries[reduction.entry];
+  if (entry.form != PartialForm)
+    return nullptr;
+  Operation *whole = entry.madeBy[WholeForm], *cut = entry.madeBy[CutForm_];
+  return reduction.scatter && cut ? cut : whole ? whole : cut;
 }
 
 void Deferral::emitRemarks(Policy policy) {
@@ -127,11 +162,9 @@ void Deferral::emitRemarks(Policy policy) {
   for (Reduction &reduction : reductions) {
     const Flexible &entry = entries[reduction.entry];
     llvm::BitVector visited(entries.size());
-    if (reduction.scatter && uses[*reduction.scatter].reduces)
-      reduction.places.insert(reduction.op);
-    else if (entry.reducedBy)
-      reduction.places.insert(entry.reducedBy);
-    else if (entry.partial)
+    if (Operation *own = findOwn(reduction))
+      reduction.places.insert(own);
+    else if (entry.form == PartialForm)
       findLater(reduction.entry, reduction, visited);
     else
       findEarlier(reduction.entry, reduction, visited);
@@ -141,9 +174,7 @@ void Deferral::emitRemarks(Policy policy) {
 
   DenseSet<Operation *> kept;
   for (const Reduction &reduction : reductions) {
-    Operation *own = reduction.scatter && uses[*reduction.scatter].reduces
-                         ? reduction.op
-                         : entries[reduction.entry].reducedBy;
+    Operation *own = findOwn(reduction);
     bool here = own && reduction.scatter.has_value() ==
                            (kindOf(own, axis) == "reduce_scatter");
     unsigned inPlaceOf =

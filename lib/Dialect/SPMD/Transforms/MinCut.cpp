@@ -36,29 +36,45 @@ bool MinCut::findLevels() {
   return levels[sink] >= 0;
 }
 
-int64_t MinCut::push(unsigned node, int64_t limit) {
-  if (node == sink)
-    return limit;
-  for (size_t &i = next[node]; i < edges[node].size(); ++i) {
-    Edge &edge = edges[node][i];
-    if (edge.capacity == 0 || levels[edge.to] != levels[node] + 1)
+int64_t MinCut::push() {
+  // Not by recursion: programs are deep.
+  path.clear();
+  unsigned node = source;
+  while (node != sink) {
+    size_t &i = next[node];
+    if (i == edges[node].size()) {
+      if (path.empty())
+        return 0;
+      node = path.back();
+      path.pop_back();
+      ++next[node];
       continue;
-    int64_t flow = push(edge.to, std::min(limit, edge.capacity));
-    if (flow == 0)
-      continue;
+    }
+    const Edge &edge = edges[node][i];
+    if (edge.capacity > 0 && levels[edge.to] == levels[node] + 1) {
+      path.push_back(node);
+      node = edge.to;
+    } else {
+      ++i;
+    }
+  }
+  int64_t flow = infinity;
+  for (unsigned from : path)
+    flow = std::min(flow, edges[from][next[from]].capacity);
+  for (unsigned from : path) {
+    Edge &edge = edges[from][next[from]];
     edge.capacity -= flow;
     edges[edge.to][edge.reverse].capacity += flow;
-    return flow;
   }
-  return 0;
+  return flow;
 }
 
 int64_t MinCut::solve() {
   int64_t total = 0;
-  while (findLevels()) {
+  while (total < infinity && findLevels()) {
     next.assign(edges.size(), 0);
-    while (int64_t flow = push(source, infinity))
-      total += flow;
+    while (int64_t flow = push())
+      total = std::min(total + flow, infinity);
   }
   // The largest source side leaves out only what still reaches the sink.
   sinkSide.assign(edges.size(), false);

@@ -36,11 +36,12 @@ private:
     int64_t capacity;
   };
   bool findLevels();
-  int64_t push(unsigned node, int64_t limit);
+  int64_t push();
 
   std::vector<std::vector<Edge>> edges;
   std::vector<int> levels;
   std::vector<size_t> next;
+  std::vector<unsigned> path;
   std::vector<bool> sinkSide;
 };
 

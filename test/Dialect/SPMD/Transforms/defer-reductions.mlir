@@ -80,13 +80,16 @@ func.func @barrier(%a: !P, %b: !P) -> !R {
   return %2 : !R
 }
 
-// A nonlinear operation needs the reduced value, and so does a product of two.
+// A nonlinear operation needs the reduced value; of a product's two factors one
+// may stay partial.
 // CHECK-LABEL: func.func @nonlinear
 func.func @nonlinear(%a: !P, %b: !P) -> !R {
   // CHECK: %[[A:.*]] = spmd.redistribute %arg0
-  // CHECK: moe.silu %[[A]]
+  // CHECK: moe.silu
   // CHECK: moe.mul
-  // CHECK-SAME: (!spmd.tensor<8x6xf32, #mesh>, !spmd.tensor<8x6xf32, #mesh>)
+  // CUT-SAME: -> !spmd.tensor<8x6xf32, #mesh, tp: partial<sum>>
+  // BOUNDARY-SAME: -> !spmd.tensor<8x6xf32, #mesh, tp: partial<sum>>
+  // EAGER-SAME: (!spmd.tensor<8x6xf32, #mesh>, !spmd.tensor<8x6xf32, #mesh>)
   %0 = spmd.redistribute %a : !P -> !R
   %1 = moe.silu %0 : (!R) -> !R
   %2 = spmd.redistribute %b : !P -> !R
@@ -95,7 +98,7 @@ func.func @nonlinear(%a: !P, %b: !P) -> !R {
   return %4 : !R
 }
 
-// Each axis on its own.
+// Two axes that are reduced in one place are one collective.
 #grid = #spmd.mesh<dp=2, tp=4>
 !PP = !spmd.tensor<8x6xf32, #grid, dp: partial<sum>, tp: partial<sum>>
 !RR = !spmd.tensor<8x6xf32, #grid>
@@ -103,11 +106,55 @@ func.func @nonlinear(%a: !P, %b: !P) -> !R {
 func.func @axes(%a: !PP, %b: !PP) -> !RR {
   // CUT: %[[SUM:.*]] = moe.add %arg0, %arg1
   // CUT-SAME: -> !spmd.tensor<8x6xf32, #mesh{{1?}}, dp: partial<sum>, tp: partial<sum>>
-  // CUT: spmd.redistribute
-  // CUT: spmd.redistribute
+  // CUT-NEXT: spmd.redistribute %[[SUM]] : {{.*}}dp: partial<sum>, tp: partial<sum>> -> !spmd.tensor<8x6xf32, #mesh1>
   // CUT-NEXT: return
   %0 = moe.add %a, %b : (!PP, !PP) -> !PP
   %1 = spmd.redistribute %0 : !PP -> !spmd.tensor<8x6xf32, #grid, dp: partial<sum>>
   %2 = spmd.redistribute %1 : !spmd.tensor<8x6xf32, #grid, dp: partial<sum>> -> !RR
   return %2 : !RR
+}
+
+// What is cut in the end is cut as soon as its terms are summed, and computed so.
+!RS = !spmd.tensor<8x6xf32, #mesh, tp: shard<0>>
+// CHECK-LABEL: func.func @cut_early
+func.func @cut_early(%a: !P, %b: !R) -> !RS {
+  // CUT: %[[A:.*]] = spmd.redistribute %arg0 : {{.*}}partial<sum>> -> {{.*}}shard<0>>
+  // CUT-NEXT: %[[B:.*]] = moe.silu %[[A]] : {{.*}} -> !spmd.tensor<8x6xf32, #mesh, tp: shard<0>>
+  // CUT-NEXT: %[[C:.*]] = spmd.redistribute %arg1 : {{.*}} -> {{.*}}shard<0>>
+  // CUT-NEXT: %[[D:.*]] = moe.mul %[[B]], %[[C]]
+  // CUT-NEXT: return %[[D]]
+  // EAGER: spmd.redistribute %arg0 : {{.*}}partial<sum>> -> !spmd.tensor<8x6xf32, #mesh>
+  %0 = spmd.redistribute %a : !P -> !R
+  %1 = moe.silu %0 : (!R) -> !R
+  %2 = moe.mul %1, %b : (!R, !R) -> !R
+  %3 = spmd.redistribute %2 : !R -> !RS
+  return %3 : !RS
+}
+
+// Cut where that is cheaper, and gathered when it is small.
+// CHECK-LABEL: func.func @gather
+func.func @gather(%a: !spmd.tensor<8x400000xf32, #mesh, tp: partial<sum>>,
+                  %w: !spmd.tensor<400000x2xf32, #mesh>) -> !spmd.tensor<8x2xf32, #mesh> {
+  // CUT: %[[A:.*]] = spmd.redistribute %arg0 : {{.*}}partial<sum>> -> {{.*}}shard<0>>
+  // CUT: %[[Y:.*]] = moe.einsum {{.*}} -> !spmd.tensor<8x2xf32, #mesh, tp: shard<0>>
+  // CUT-NEXT: spmd.redistribute %[[Y]] : {{.*}}shard<0>> -> !spmd.tensor<8x2xf32, #mesh>
+  %0 = spmd.redistribute %a : !spmd.tensor<8x400000xf32, #mesh, tp: partial<sum>> -> !spmd.tensor<8x400000xf32, #mesh>
+  %1 = moe.silu %0 : (!spmd.tensor<8x400000xf32, #mesh>) -> !spmd.tensor<8x400000xf32, #mesh>
+  %2 = moe.einsum "td,df->tf" %1, %w
+      : (!spmd.tensor<8x400000xf32, #mesh>, !spmd.tensor<400000x2xf32, #mesh>)
+      -> !spmd.tensor<8x2xf32, #mesh>
+  return %2 : !spmd.tensor<8x2xf32, #mesh>
+}
+
+// Of a product's factors one may stay partial: the larger the better, but here
+// one is needed whole anyway.
+// CHECK-LABEL: func.func @product
+func.func @product(%a: !P, %b: !P) -> (!R, !R) {
+  // CUT: %[[A:.*]] = spmd.redistribute %arg0
+  // CUT: %[[M:.*]] = moe.mul %[[A]], %arg1 : {{.*}} -> {{.*}}partial<sum>>
+  // CUT: spmd.redistribute %[[M]]
+  %0 = spmd.redistribute %a : !P -> !R
+  %1 = spmd.redistribute %b : !P -> !R
+  %2 = moe.mul %0, %1 : (!R, !R) -> !R
+  return %0, %2 : !R, !R
 }

@@ -83,15 +83,20 @@ def DeferReductions : Pass<"spmd-defer-reductions", "::mlir::func::FuncOp"> {
   let summary = "put each reduction where it costs least";
   let description = [{
     A value that is Partial, or was until a conversion reduced it, may be computed
-    Partial or replicated by every operation that is linear in it. The pass picks
-    one form for each value, axis by axis, and reduces where a replicated form is
-    needed and only a Partial one exists:
+    Partial, cut or replicated by the operations whose rules allow it. The pass
+    picks one form for each value, axis by axis, and puts a collective where a form
+    is needed that none at hand gives for nothing:
 
-    - `min-cut`: fewest bytes, a reduce-scatter counting half an all-reduce; exact
-      for one axis where products have one flexible operand and no value is
-      reduced both whole and scattered. Ties go to the boundary;
+    - `min-cut`: least estimated time, alpha + beta x bytes for each collective;
+      `cost-file` gives the numbers. Exact for one axis, within a bound for
+      several: docs/Deferral.md has the problem, the proofs and the limits. Ties go
+      to the boundary;
     - `boundary`: as late as possible, which is where values leave the function;
     - `eager`: where a value becomes Partial.
+
+    Reductions of one value over several axes become one collective where that
+    costs no more. With `memory-budget`, values that are Partial over an axis never
+    have more bytes at one time.
 
     Two conversions of terms of one sum become one of the sum. A replicated term
     joins a Partial sum on one rank only. The terms of what a claim says is
@@ -102,8 +107,10 @@ def DeferReductions : Pass<"spmd-defer-reductions", "::mlir::func::FuncOp"> {
 
     A remark for each reduction of the program as it was says what became of it:
     `kept`, `moved`, `merged` or `removed`, over which axis, to where, why, and
-    how many bytes a rank sends for it by ring algorithms, before and after. They
-    are shown with `--remarks-filter=spmd-defer-reductions
+    how many bytes a rank sends for it by ring algorithms, before and after, and
+    the microseconds that it is estimated to take. A remark `estimate` per axis has
+    what all reductions are estimated to take under each policy, and what no plan
+    is below. They are shown with `--remarks-filter=spmd-defer-reductions
     --remark-format=emitRemark`, and `moe-compile --report` has them.
 
     Input:
@@ -120,7 +127,12 @@ def DeferReductions : Pass<"spmd-defer-reductions", "::mlir::func::FuncOp"> {
   }];
   let options = [
     Option<"policy", "policy", "std::string", "\"min-cut\"",
-           "min-cut, boundary or eager">
+           "min-cut, boundary or eager">,
+    Option<"costFile", "cost-file", "std::string", "\"\"",
+           "what collectives cost (docs/Deferral.md); NVLink if not given">,
+    Option<"memoryBudget", "memory-budget", "int64_t", "-1",
+           "most bytes of values that are partial over an axis at a time, with "
+           "min-cut; -1: any number">
   ];
 }
 
