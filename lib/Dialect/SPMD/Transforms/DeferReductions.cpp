@@ -180,7 +180,7 @@ static LogicalResult follow(func::FuncOp function, const Course &course,
   if (options.policy != Policy::MinCut)
     return course.first ? success() : round(options);
   // What one axis gains may depend on where another one reduces.
-  constexpr unsigned maxRounds = 4;
+  const unsigned maxRounds = axes.size() > 1 ? 4 : 1;
   int64_t cost = costOf(function, model);
   for (unsigned i = 0; i < maxRounds; ++i) {
     if (failed(round(options)))
@@ -216,7 +216,10 @@ LogicalResult moe::spmd::deferReductions(func::FuncOp function,
     if (found)
       axes.push_back(axis);
   }
-  if (axes.size() < 2 || options.policy != Policy::MinCut)
+  // A copy for each course is worth it for layers, not for whole models.
+  constexpr size_t maxTried = 20'000;
+  if (axes.size() < 2 || options.policy != Policy::MinCut ||
+      function.getBody().front().getOperations().size() > maxTried)
     return follow(function, {}, axes, model, options);
 
   Course best;
