@@ -217,7 +217,7 @@ LogicalResult moe::spmd::deferReductions(func::FuncOp function,
       axes.push_back(axis);
   }
   // A copy for each course is worth it for layers, not for whole models.
-  constexpr size_t maxTried = 20'000;
+  constexpr size_t maxTried = 2'000;
   if (axes.size() < 2 || options.policy != Policy::MinCut ||
       function.getBody().front().getOperations().size() > maxTried)
     return follow(function, {}, axes, model, options);
