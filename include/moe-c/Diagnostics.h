@@ -9,6 +9,7 @@
 
 #include "moe-c/Support.h"
 
+/* NOLINTBEGIN: this is C. */
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -69,5 +70,6 @@ moeDiagnosticGetHelp(const MoEDiagnostic *diagnostic, size_t index);
 #ifdef __cplusplus
 } /* extern "C" */
 #endif
+/* NOLINTEND */
 
 #endif /* MOE_C_DIAGNOSTICS_H */

@@ -9,6 +9,7 @@
 
 #include "moe-c/Module.h"
 
+/* NOLINTBEGIN: this is C. */
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -33,7 +34,7 @@ typedef struct {
   /* Where reductions go: "min-cut", "boundary" or "eager". */
   const char *policy;
   /* All-reduces of at most so many bytes together become one. */
-  int64_t bucket_bytes;
+  int64_t bucketBytes;
   /* Refuse a program that makes false claims; without it reductions stay where
    * they are. */
   bool verify;
@@ -77,17 +78,18 @@ MOE_CAPI_EXPORTED const char *moeValueGetPlacements(const MoEValue *value);
  * that names rank, collective and source line, if the run fails, or if ranks
  * differ in a result that should be equal.
  *
- * A rank that computes for ever cannot be stopped: then `*left_behind` is true
+ * A rank that computes for ever cannot be stopped: then `*leftBehind` is true
  * (if it is not null), the tensors must stay, and moeLayerDestroy leaves the
  * layer as it is.
  *
  * One run at a time in a process; others wait. */
 MOE_CAPI_EXPORTED bool
 moeLayerRun(MoELayer *layer, const void *const *arguments, void *const *results,
-            double timeout, bool *left_behind, MoEDiagnostics *diagnostics);
+            double timeout, bool *leftBehind, MoEDiagnostics *diagnostics);
 
 #ifdef __cplusplus
 } /* extern "C" */
 #endif
+/* NOLINTEND */
 
 #endif /* MOE_C_LAYER_H */

@@ -9,6 +9,7 @@
 
 #include "moe-c/Diagnostics.h"
 
+/* NOLINTBEGIN: this is C. */
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -45,5 +46,6 @@ MOE_CAPI_EXPORTED bool moeModuleRunPipeline(MoEModule *module,
 #ifdef __cplusplus
 } /* extern "C" */
 #endif
+/* NOLINTEND */
 
 #endif /* MOE_C_MODULE_H */

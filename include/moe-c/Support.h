@@ -20,6 +20,7 @@
 
 #define MOE_CAPI_EXPORTED __attribute__((visibility("default")))
 
+/* NOLINTBEGIN: this is C. */
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -30,5 +31,6 @@ typedef void (*MoETextCallback)(const char *text, size_t length, void *context);
 #ifdef __cplusplus
 } /* extern "C" */
 #endif
+/* NOLINTEND */
 
 #endif /* MOE_C_SUPPORT_H */

@@ -31,21 +31,26 @@ struct MoELayer {
   bool isLeftBehind = false;
 };
 
+template <typename Function>
+static moe::HostSymbol describe(StringRef name, Function *function) {
+  return {name, reinterpret_cast<void *>(function)};
+}
+
 /// What compiled code for the CPU calls.
 static llvm::ArrayRef<moe::HostSymbol> getRuntime() {
-#define SYMBOL(name)                                                           \
-  {                                                                            \
-    #name, reinterpret_cast<void *>(&name)                                     \
-  }
   static const moe::HostSymbol symbols[] = {
-      SYMBOL(moert_all_gather),     SYMBOL(moert_all_reduce),
-      SYMBOL(moert_all_to_all),     SYMBOL(moert_axis_index),
-      SYMBOL(moert_count_received), SYMBOL(moert_count_rows),
-      SYMBOL(moert_fail),           SYMBOL(moert_plan_exchange),
-      SYMBOL(moert_reduce_scatter), SYMBOL(moert_sort_rows),
-      SYMBOL(moert_top_k),
+      describe("moert_all_gather", moert_all_gather),
+      describe("moert_all_reduce", moert_all_reduce),
+      describe("moert_all_to_all", moert_all_to_all),
+      describe("moert_axis_index", moert_axis_index),
+      describe("moert_count_received", moert_count_received),
+      describe("moert_count_rows", moert_count_rows),
+      describe("moert_fail", moert_fail),
+      describe("moert_plan_exchange", moert_plan_exchange),
+      describe("moert_reduce_scatter", moert_reduce_scatter),
+      describe("moert_sort_rows", moert_sort_rows),
+      describe("moert_top_k", moert_top_k),
   };
-#undef SYMBOL
   return symbols;
 }
 
@@ -88,7 +93,7 @@ static LogicalResult lower(ModuleOp module, const MoECompileOptions &options) {
     defer.policy = options.policy;
     moe::buildMoEDeferPipeline(passes, defer);
   }
-  moe::buildMoELocalizePipeline(passes, options.bucket_bytes);
+  moe::buildMoELocalizePipeline(passes, options.bucketBytes);
   moe::buildMoELowerCPUPipeline(passes);
   return passes.run(module);
 }
@@ -110,7 +115,7 @@ MoELayer *moeCompile(const MoEModule *module, const char *target,
                   "use min-cut, boundary or eager");
     return nullptr;
   }
-  if (chosen.bucket_bytes < 0) {
+  if (chosen.bucketBytes < 0) {
     moe::addError(diagnostics, "bucket_bytes is less than 0",
                   "0 leaves every all-reduce alone");
     return nullptr;
@@ -187,24 +192,24 @@ const char *moeValueGetPlacements(const MoEValue *value) {
 }
 
 bool moeLayerRun(MoELayer *layer, const void *const *arguments,
-                 void *const *results, double timeout, bool *left_behind,
+                 void *const *results, double timeout, bool *leftBehind,
                  MoEDiagnostics *diagnostics) {
   // The handler of crashes is one of the process.
   static std::mutex running;
   std::lock_guard<std::mutex> lock(running);
-  std::vector<const std::byte *> in;
-  std::vector<std::byte *> out;
-  for (size_t i = 0; i < layer->arguments.size(); ++i)
-    in.push_back(static_cast<const std::byte *>(arguments[i]));
-  for (size_t i = 0; i < layer->results.size(); ++i)
-    out.push_back(static_cast<std::byte *>(results[i]));
+  std::vector<const std::byte *> in(layer->arguments.size());
+  std::vector<std::byte *> out(layer->results.size());
+  for (size_t i = 0; i < in.size(); ++i)
+    in[i] = static_cast<const std::byte *>(arguments[i]);
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = static_cast<std::byte *>(results[i]);
   moert::RunOptions options;
   options.timeout = timeout;
   moert::RunReport report =
       moert::runThreads(*layer->program, in, out, options);
   layer->isLeftBehind |= report.isLeftBehind;
-  if (left_behind)
-    *left_behind = report.isLeftBehind;
+  if (leftBehind)
+    *leftBehind = report.isLeftBehind;
   if (report.outcome == moert::RunReport::Finished)
     return true;
   moe::addError(diagnostics, report.error, report.help);

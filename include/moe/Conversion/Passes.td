@@ -78,6 +78,61 @@ def FormKernels : Pass<"moert-form-kernels", "::mlir::ModuleOp"> {
   ];
 }
 
+def ShardToSPMD : Pass<"convert-shard-to-spmd", "::mlir::ModuleOp"> {
+  let summary = "import functions that upstream's `shard` dialect annotates";
+  let description = [{
+    For functions of one block on static tensors, with `shard.shard` on them and
+    not yet partitioned. The grid becomes a mesh with the names that `axes` gives,
+    or `axis0`, `axis1`. A sharding of an argument becomes its placement, any
+    other one a `spmd.redistribute`: in `shard` all of them are wishes, none is a
+    claim. Contractions of zeros become `moe.einsum`, sums and products
+    `moe.add`, `moe.sub` and `moe.mul`; every other operation stands in a
+    `spmd.compute`, with the constants it uses, through which no gradient passes
+    (A1). Placements of results are `?`: `spmd-infer-placements` comes next.
+
+    Input:
+    ```mlir
+    shard.grid @grid(shape = 2)
+    func.func @f(%x: tensor<8x4xf32>) -> tensor<8x4xf32> {
+      %s = shard.sharding @grid split_axes = [[0]] : !shard.sharding
+      %0 = shard.shard %x to %s : tensor<8x4xf32>
+      %1 = linalg.exp ins(%0 : tensor<8x4xf32>) outs(%0 : tensor<8x4xf32>) -> tensor<8x4xf32>
+      return %1 : tensor<8x4xf32>
+    }
+    ```
+    Output: `%x` is `!spmd.tensor<8x4xf32, #spmd.mesh<axis0=2>, axis0: shard<0>>`, and
+    `linalg.exp` stands in a `spmd.compute`.
+
+    An error, with its place, is what there is no form for: halos, given offsets,
+    dynamic sizes, an order of axes that is not the grid's, cuts into unequal
+    parts, collectives, control flow.
+  }];
+  let dependentDialects = ["::moe::MoEDialect", "::moe::spmd::SPMDDialect"];
+  let options = [
+    ListOption<"axes", "axes", "std::string", "Names of the grid's axes">
+  ];
+}
+
+def SPMDToShard : Pass<"convert-spmd-to-shard", "::mlir::ModuleOp"> {
+  let summary = "export functions to upstream's `shard` dialect";
+  let description = [{
+    The reverse of `convert-shard-to-spmd`, for functions whose placements are
+    inferred: leaf axes of the mesh become those of a `shard.grid`, placed tensors
+    builtin ones, each with a `shard.shard` that says how it lies. A
+    `spmd.redistribute` is one for its users. `spmd.compute` gives back its body;
+    `moe.einsum`, `moe.add`, `moe.sub` and `moe.mul` become `linalg`.
+
+    Names, and what is required of gradients, are dropped. An error, with its
+    place, is what `shard` cannot say: a value that is Partial, rows that only
+    routing cuts, cuts into unequal parts, claims, boundaries, collectives; and
+    operations of `moe` other than these.
+  }];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::shard::ShardDialect", "::mlir::tensor::TensorDialect"
+  ];
+}
+
 def RuntimeToLLVM : Pass<"convert-moert-to-llvm", "::mlir::ModuleOp"> {
   let summary = "operations of the runtime become calls of moert.h";
   let description = [{

@@ -156,9 +156,9 @@ std::byte *GlobalBuffers::allocate(const ValueInfo &value, int64_t rank) {
 void GlobalBuffers::addResult(size_t index, std::byte *global) {
   const ValueInfo &value = info.results[index];
   int64_t ranks = info.numRanks();
-  std::vector<std::optional<int64_t>> pieces;
+  std::vector<std::optional<int64_t>> pieces(ranks);
   for (int64_t rank = 0; rank < ranks; ++rank)
-    pieces.push_back(findPiece(info, value, rank));
+    pieces[rank] = findPiece(info, value, rank);
   bool inPlace =
       std::ranges::all_of(pieces, [](const auto &piece) { return !!piece; });
   for (int64_t rank = 0; rank < ranks; ++rank) {
