@@ -18,7 +18,8 @@ extern "C" {
 typedef struct MoEModule MoEModule;
 
 /* Reads a program as moe-opt does. `filename` is what its locations name; it
- * ends with a zero. Null if the text is no program. */
+ * ends with a zero. Null if the text is no program, or is nested more than a
+ * thousand brackets deep. */
 MOE_CAPI_EXPORTED MoEModule *moeModuleParse(const char *text, size_t length,
                                             const char *filename,
                                             MoEDiagnostics *diagnostics);

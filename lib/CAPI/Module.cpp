@@ -25,8 +25,66 @@ static void registerPasses() {
   });
 }
 
+/// The parser goes one frame deeper for each bracket and operator, and nobody
+/// can handle the end of the stack in another program's process. No program
+/// that is meant comes near the limits.
+static bool isNestedTooDeeply(StringRef text) {
+  constexpr int maxBrackets = 1000, maxOperators = 10000;
+  int brackets = 0, operators = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    switch (text[i]) {
+    case '"':
+      while (++i < text.size() && text[i] != '"')
+        i += text[i] == '\\';
+      break;
+    case '/':
+      if (text.substr(i).starts_with("//"))
+        i = std::min(text.find('\n', i), text.size());
+      break;
+    case '(':
+    case '[':
+    case '{':
+    case '<':
+      if (++brackets > maxBrackets)
+        return true;
+      operators = 0;
+      break;
+    case '-':
+      if (text.substr(i).starts_with("->")) {
+        ++i;
+        break;
+      }
+      [[fallthrough]];
+    case '+':
+    case '*':
+      if (++operators > maxOperators)
+        return true;
+      break;
+    case ')':
+    case ']':
+    case '}':
+    case '>':
+      brackets = std::max(brackets - 1, 0);
+      [[fallthrough]];
+    case ',':
+      operators = 0;
+      break;
+    default:
+      break;
+    }
+  }
+  return false;
+}
+
 MoEModule *moeModuleParse(const char *text, size_t length, const char *filename,
                           MoEDiagnostics *diagnostics) {
+  if (isNestedTooDeeply({text, length})) {
+    moe::addError(diagnostics,
+                  "'" + std::string(filename) + "' is nested too deeply",
+                  "nest brackets, regions and attributes less; a chain of "
+                  "operators nests too");
+    return nullptr;
+  }
   DialectRegistry registry;
   moe::registerCompilerDialects(registry);
   auto context = std::make_shared<MLIRContext>(registry);

@@ -45,6 +45,18 @@ class Parse(unittest.TestCase):
         (error,) = caught.exception.diagnostics
         self.assertEqual(error.rule, "M1")
 
+    def test_nested_too_deeply(self):
+        # What would end the process: see test/Tools/moe-opt/errors.test.
+        for text in ("#a = " + "[" * 1000000, "module {" * 100000,
+                     "!t = " + "tuple<" * 100000, "module {} loc(" + "fused[" * 100000,
+                     "#m = affine_map<(d) -> (" + "-" * 1000000 + "d)>",
+                     "#m = affine_map<(d) -> (d" + "+d" * 1000000 + ")>"):
+            with self.assertRaisesRegex(Error, "'deep.mlir' is nested too deeply"):
+                moe_mlir.parse(text, "deep.mlir")
+        # Neither text in strings and comments nor a long program is deep.
+        moe_mlir.parse('func.func private @f() attributes {a = "' + "[" * 2000 + '\\""}\n//'
+                       + "(" * 2000 + "\n" + "module { module { } }\n" * 20000)
+
     def test_not_utf8_in_a_name(self):
         with self.assertRaises(Error) as caught:
             moe_mlir.parse('"\\FF"() : () -> ()')
