@@ -871,7 +871,7 @@ int main(int argc, char **argv) {
     return std::cerr << "--moe-opt FILE --directory DIR are needed\n", 1;
 
   std::mt19937_64 random(seed);
-  constexpr int batchSize = 250;
+  constexpr int batchSize = 50;
   int64_t compared = 0, operations = 0, equal = 0, wrongs = 0, undecided = 0,
           trivial = 0;
   int64_t sums[4] = {};
