@@ -89,8 +89,11 @@ function(add_moe_library name)
     set_target_properties(${name} PROPERTIES
       CXX_VISIBILITY_PRESET hidden
       VISIBILITY_INLINES_HIDDEN ON)
-    target_link_options(${name} PRIVATE
-      LINKER:--exclude-libs,ALL LINKER:-z,defs)
+    target_link_options(${name} PRIVATE LINKER:--exclude-libs,ALL)
+    # The sanitizer's functions are left to the program.
+    if(NOT MOE_ENABLE_ASAN)
+      target_link_options(${name} PRIVATE LINKER:-z,defs)
+    endif()
   else()
     add_library(${name} STATIC ${ARG_SOURCES})
     _moe_configure_target(${name} ${_forward})
