@@ -256,13 +256,16 @@ static nb::tuple run(Layer &layer, const std::vector<nb::object> &inputs,
     size_t bytes = type.bytes();
     for (size_t size : sizes)
       bytes *= size;
-    void *data = ::operator new(std::max<size_t>(bytes, 1));
+    // JAX copies what is aligned less.
+    constexpr std::align_val_t alignment{64};
+    void *data = ::operator new(std::max<size_t>(bytes, 1), alignment);
     results.push_back(data);
-    nb::capsule owner(data, [](void *p) noexcept { ::operator delete(p); });
+    nb::capsule owner(
+        data, [](void *p) noexcept { ::operator delete(p, alignment); });
     // NumPy has no bfloat16: such a result offers DLPack alone.
     if (moeValueGetDType(value) == MOE_BF16)
-      outputs.append(nb::cast(nb::ndarray<>(data, sizes.size(), sizes.data(),
-                                            owner, nullptr, type.type)));
+      outputs.append(nb::cast(nb::ndarray<nb::array_api>(
+          data, sizes.size(), sizes.data(), owner, nullptr, type.type)));
     else
       outputs.append(nb::cast(nb::ndarray<nb::numpy>(
           data, sizes.size(), sizes.data(), owner, nullptr, type.type)));
