@@ -235,20 +235,17 @@ measure(const ProgramInfo &info, const std::vector<std::vector<Span>> &spans) {
         call->second.second = std::max(call->second.second, span.sent);
       }
     }
-  std::map<int32_t, std::vector<int64_t>> times;
+  // In microseconds; no clock is finer than a nanosecond.
+  std::map<int32_t, std::vector<double>> times;
   std::map<int32_t, int64_t> bytes;
   for (const auto &[key, call] : calls) {
-    times[key.first].push_back(call.first);
+    times[key.first].push_back(double(std::max<int64_t>(call.first, 1)) / 1e3);
     bytes[key.first] = call.second;
   }
   std::vector<Measurement> measurements;
-  for (auto &[collective, all] : times) {
-    std::ranges::sort(all);
-    // No clock is finer than a nanosecond.
-    double median = double(std::max<int64_t>(all[all.size() / 2], 1)) / 1e3;
-    measurements.push_back(
-        {&info.collectives[collective], {double(bytes[collective]), median}});
-  }
+  for (const auto &[collective, all] : times)
+    measurements.push_back({&info.collectives[collective],
+                            {double(bytes[collective]), median(all)}});
   return measurements;
 }
 

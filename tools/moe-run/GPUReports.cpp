@@ -32,15 +32,6 @@ struct Cost {
 };
 } // namespace
 
-static double median(std::vector<double> values) {
-  if (values.empty())
-    return 0;
-  std::ranges::sort(values);
-  size_t middle = values.size() / 2;
-  return values.size() % 2 ? values[middle]
-                           : (values[middle - 1] + values[middle]) / 2;
-}
-
 /// By kernel and step: what the slowest rank does there.
 static std::vector<std::vector<Cost>>
 costsOfKernels(const ProgramInfo &info, const cuda::Report &report) {

@@ -11,6 +11,15 @@
 
 using namespace moert;
 
+double median(std::vector<double> values) {
+  if (values.empty())
+    return 0;
+  std::ranges::sort(values);
+  size_t middle = values.size() / 2;
+  return values.size() % 2 ? values[middle]
+                           : (values[middle - 1] + values[middle]) / 2;
+}
+
 std::string describeAxes(const ProgramInfo &info,
                          const CollectiveInfo &collective) {
   std::string axes;
@@ -74,21 +83,14 @@ struct Cost {
 };
 } // namespace
 
-/// In microseconds.
-static double median(std::vector<int64_t> times) {
-  std::ranges::sort(times);
-  size_t middle = times.size() / 2;
-  return times.size() % 2 ? double(times[middle]) / 1e3
-                          : double(times[middle - 1] + times[middle]) / 2e3;
-}
-
 static void printLine(const std::string &name, const std::string &where,
                       const std::string &site, const std::vector<Cost> &steps) {
-  std::vector<int64_t> waiting, moving;
+  // In microseconds.
+  std::vector<double> waiting, moving;
   Cost most;
   for (const Cost &step : steps) {
-    waiting.push_back(step.waiting);
-    moving.push_back(step.moving);
+    waiting.push_back(double(step.waiting) / 1e3);
+    moving.push_back(double(step.moving) / 1e3);
     most.addRank(step);
   }
   double time = median(moving);
@@ -96,7 +98,7 @@ static void printLine(const std::string &name, const std::string &where,
               name.c_str(), where.c_str(), site.c_str(),
               static_cast<long long>(most.count),
               static_cast<long long>(most.bytes), median(waiting),
-              double(std::ranges::min(moving)) / 1e3, time,
+              std::ranges::min(moving), time,
               time > 0 ? double(most.sent) / (time * 1e3) : 0.0);
 }
 
@@ -134,11 +136,11 @@ void printBenchmark(const ProgramInfo &info,
               collective.site, costs[i]);
   }
   printLine("all", "", "", costs[total]);
-  std::vector<int64_t> times;
+  // In microseconds.
+  std::vector<double> times;
   times.reserve(numSteps);
   for (size_t step = 0; step < numSteps; ++step)
-    times.push_back(ends[step] - begins[step]);
+    times.push_back(double(ends[step] - begins[step]) / 1e3);
   std::printf("%-20s %-14s %-24s %10s %12s %10s %10.1f %10.1f\n", "step", "",
-              "", "", "", "", double(std::ranges::min(times)) / 1e3,
-              median(times));
+              "", "", "", "", std::ranges::min(times), median(times));
 }

@@ -9,6 +9,9 @@
 
 #include "moert/CUDA.h"
 
+/// The middle value, of an even number of them the mean of the two; 0 of none.
+double median(std::vector<double> values);
+
 /// "tp", or "dp,tp": the axes of a collective.
 std::string describeAxes(const moert::ProgramInfo &info,
                          const moert::CollectiveInfo &collective);
