@@ -211,23 +211,59 @@ std::string Meeting::describePlace(int64_t rank) const {
   return text;
 }
 
-/// The ranks of the group that have not come as often as `rank`.
-std::string Meeting::describeAbsent(const Group &group, int64_t rank) const {
-  constexpr int most = 4;
+std::vector<int64_t> Meeting::findAbsent(const Group &group,
+                                         int64_t rank) const {
   size_t place = std::ranges::find(group.ranks, rank) - group.ranks.begin();
   uint32_t mine = arrivals[group.firstMember + place].load();
+  std::vector<int64_t> absent;
+  // They differ by one at most, so that an overflow does no harm.
+  for (size_t i = 0; i < group.ranks.size(); ++i)
+    if (int32_t(mine - arrivals[group.firstMember + i].load()) > 0)
+      absent.push_back(group.ranks[i]);
+  return absent;
+}
+
+std::vector<int64_t> Meeting::findWaitedFor(int64_t rank) const {
+  int64_t place = rankStates[rank].place.load(), collective = place / 4 - 1;
+  if (place % 4 == AtTheEnd)
+    return findAbsent(groups.back(), rank);
+  if (place % 4 == Inside)
+    return findAbsent(getGroup(int32_t(collective), rank), rank);
+  return {};
+}
+
+std::string Meeting::describePlaces(std::span<const int64_t> ranks) const {
+  constexpr size_t most = 4;
   std::string text;
-  int absent = 0;
-  for (size_t i = 0; i < group.ranks.size(); ++i) {
-    // They differ by one at most, so that no overflow is seen.
-    if (arrivals[group.firstMember + i].load() == mine || ++absent > most)
-      continue;
-    text += (absent == 1 ? "rank " : ", rank ") +
-            std::to_string(group.ranks[i]) + " (" +
-            describePlace(group.ranks[i]) + ")";
+  for (int64_t rank : ranks.first(std::min(most, ranks.size())))
+    text += (text.empty() ? "rank " : ", rank ") + std::to_string(rank) + " (" +
+            describePlace(rank) + ")";
+  if (ranks.size() > most)
+    text += " and " + std::to_string(ranks.size() - most) + " more";
+  return text;
+}
+
+std::string Meeting::describeAbsent(const Group &group, int64_t rank) const {
+  std::vector<int64_t> absent = findAbsent(group, rank), holdingUp;
+  // Those may wait in another group, for ranks that wait for nobody.
+  std::vector<int64_t> reached = absent;
+  std::vector<bool> seen(info.numRanks());
+  seen[rank] = true;
+  for (int64_t other : absent)
+    seen[other] = true;
+  for (size_t i = 0; i < reached.size(); ++i) {
+    std::vector<int64_t> waitedFor = findWaitedFor(reached[i]);
+    if (waitedFor.empty() && i >= absent.size())
+      holdingUp.push_back(reached[i]);
+    for (int64_t other : waitedFor)
+      if (!seen[other]) {
+        seen[other] = true;
+        reached.push_back(other);
+      }
   }
-  if (absent > most)
-    text += " and " + std::to_string(absent - most) + " more";
+  std::string text = describePlaces(absent);
+  if (!holdingUp.empty())
+    text += ", held up by " + describePlaces(holdingUp);
   return text;
 }
 

@@ -104,6 +104,12 @@ private:
 
   bool checkRequests(const Group &group);
   bool wait(const Group &group, int64_t rank, bool check);
+  /// The ranks of the group that have not come as often as `rank`.
+  std::vector<int64_t> findAbsent(const Group &group, int64_t rank) const;
+  /// Those that `rank` waits for, wherever it is.
+  std::vector<int64_t> findWaitedFor(int64_t rank) const;
+  std::string describePlaces(std::span<const int64_t> ranks) const;
+  /// Whom `rank` waits for in the group, and who holds those up elsewhere.
   std::string describeAbsent(const Group &group, int64_t rank) const;
 
   const ProgramInfo &info;

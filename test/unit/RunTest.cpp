@@ -603,6 +603,35 @@ TEST_P(RunTest, SaysWhoIsWaitedForTooLong) {
                               " for rank 1 (after " + first + ")");
 }
 
+/// Rank 0 waits for rank 2, which came later and waits for rank 3.
+int32_t waitInAChain(moert_context *context, void *const *) {
+  int64_t rank =
+      2 * moert_axis_index(context, 0) + moert_axis_index(context, 1);
+  auto sleep = [](int64_t milliseconds) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+  };
+  int64_t number = 1, sum;
+  if (rank >= 2)
+    sleep(rank == 2 ? 100 : 900);
+  moert_all_reduce(context, 0, MOERT_I64, MOERT_SUM, &number, &sum, 1);
+  if (rank == 1)
+    sleep(300);
+  moert_all_reduce(context, 1, MOERT_I64, MOERT_SUM, &number, &sum, 1);
+  return 0;
+}
+
+TEST_P(RunTest, SaysWhoHoldsUpThoseThatAreWaitedFor) {
+  ProgramInfo info = describe({2, 2}, "all_reduce", {1});
+  info.collectives[1].axes = {0};
+  options.timeout = 0.4;
+  RunReport report = run(info, waitInAChain);
+  EXPECT_EQ(report.outcome, RunReport::TimedOut);
+  EXPECT_EQ(report.error, "rank 0 has waited 0.4 s in " + std::string(second) +
+                              " for rank 2 (in " + first +
+                              "), held up by rank 3 (before its first "
+                              "collective)");
+}
+
 TEST_P(RunTest, NamesAFewOfManyThatAreWaitedFor) {
   auto onlyRankZero = [](moert_context *context, void *const *) -> int32_t {
     int64_t number = 1, sum;
