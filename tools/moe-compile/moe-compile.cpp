@@ -43,10 +43,11 @@ static cl::opt<std::string>
     policy("policy", cl::init("min-cut"),
            cl::desc("Where reductions go: min-cut, boundary or eager"),
            cl::value_desc("POLICY"), cl::cat(category));
-static cl::opt<std::string> costFile(
-    "cost-file",
-    cl::desc("What collectives cost, for min-cut; NVLink if not given"),
-    cl::value_desc("FILE.json"), cl::cat(category));
+static cl::opt<std::string>
+    costFile("cost-file",
+             cl::desc("What collectives cost, for min-cut; as measured over "
+                      "NVLink if not given"),
+             cl::value_desc("FILE.json"), cl::cat(category));
 static cl::opt<int64_t> memoryBudget(
     "memory-budget", cl::init(-1),
     cl::desc(

@@ -9,6 +9,7 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include <cmath>
 
 using namespace mlir;
@@ -20,12 +21,26 @@ static constexpr llvm::StringLiteral kKinds[] = {"all_reduce", "reduce_scatter",
                                                  "all_gather", "all_to_all"};
 
 CostModel CostModel::nvlink() {
-  // Published figures for 2 H200 over NVLink, not measured here: NCCL takes
-  // about 6 us for small messages, and rings reach 370 GB/s from 64 MB on.
-  constexpr double alphaUs = 6, gbPerS = 370;
+  // Measured by `moe-run --calibrate` on two H100 with 18 links of NVLink 4,
+  // NCCL 2.28.3; docs/performance.md has what was measured.
+  struct Line {
+    double alphaUs, usPerMib;
+  };
+  struct Measured {
+    double smallUpTo;
+    Line small, large;
+  };
+  // In the order of CollectiveKind.
+  constexpr Measured measured[] = {
+      {1 << 20, {15.1053, 10.8664}, {29.8908, 3.51507}},
+      {1 << 19, {14.7822, 11.8967}, {28.2957, 4.43678}},
+      {1 << 19, {16.137, 10.0534}, {31.3566, 4.23305}},
+      {1 << 17, {15.4366, 14.2422}, {21.1008, 3.7353}}};
   CostModel model;
-  for (auto &entry : model.entries)
-    entry["*"] = {{std::nullopt, alphaUs, 1 / (gbPerS * 1e3)}};
+  for (auto [entry, line] : llvm::zip_equal(model.entries, measured))
+    entry["*"] = {
+        {line.smallUpTo, line.small.alphaUs, line.small.usPerMib / (1 << 20)},
+        {std::nullopt, line.large.alphaUs, line.large.usPerMib / (1 << 20)}};
   return model;
 }
 
@@ -153,6 +168,16 @@ llvm::Expected<CostModel> CostModel::parse(StringRef text, StringRef path) {
                                      "axes." + name))
       return std::move(error);
   return model;
+}
+
+llvm::Expected<CostModel> CostModel::load(StringRef path) {
+  if (path.empty())
+    return nvlink();
+  auto file = llvm::MemoryBuffer::getFile(path, /*IsText=*/true);
+  if (!file)
+    return fail(path, file.getError().message(),
+                "the file must exist and be readable");
+  return parse((*file)->getBuffer(), path);
 }
 
 const CostModel::Segments *CostModel::find(CollectiveKind kind,

@@ -9,7 +9,6 @@
 #include "moe/Analysis/PlacementAnalysis.h"
 #include "moe/Dialect/SPMD/Transforms/Passes.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/MemoryBuffer.h"
 
 namespace moe::spmd {
 #define GEN_PASS_DEF_DEFERREDUCTIONS
@@ -273,19 +272,10 @@ LogicalResult DeferReductionsPass::initialize(MLIRContext *context) {
                 "'; help: use min-cut, boundary or eager");
   if (memoryBudget < -1)
     return fail("the memory budget is negative; help: give a number of bytes");
-  if (costFile.empty()) {
-    model = std::make_shared<CostModel>(CostModel::nvlink());
-    return success();
-  }
-  auto file = llvm::MemoryBuffer::getFile(costFile, /*IsText=*/true);
-  if (!file)
-    return fail("cost file " + costFile + ": " + file.getError().message() +
-                "; help: the file must exist and be readable");
-  llvm::Expected<CostModel> parsed =
-      CostModel::parse((*file)->getBuffer(), costFile);
-  if (!parsed)
-    return fail(llvm::toString(parsed.takeError()));
-  model = std::make_shared<CostModel>(std::move(*parsed));
+  llvm::Expected<CostModel> loaded = CostModel::load(costFile);
+  if (!loaded)
+    return fail(llvm::toString(loaded.takeError()));
+  model = std::make_shared<CostModel>(std::move(*loaded));
   return success();
 }
 

@@ -9,8 +9,8 @@
 
 // An all-reduce of 192 bytes over 4 ranks: each sends 2 * 192 * 3 / 4.
 func.func @merge(%a: !P, %b: !P) -> (!R {spmd.name = "grad.x"}) {
-  // What all policies are estimated to take: 6 us, and 288 bytes at 370 GB/s.
-  // CHECK: remarks.mlir:[[#@LINE - 2]]:1: remark: [Analysis] estimate | {{.*}} Function=merge | axis=tp, us_at_least=6.001, us_boundary=6.001, us_eager=12.002, us_min_cut=6.001
+  // What all policies are estimated to take: 15.1053 us, and 10.8664 for each MiB.
+  // CHECK: remarks.mlir:[[#@LINE - 2]]:1: remark: [Analysis] estimate | {{.*}} Function=merge | axis=tp, us_at_least=15.108, us_boundary=15.108, us_eager=30.217, us_min_cut=15.108
   // CUT: remarks.mlir:[[#@LINE + 12]]:8: remark: [Passed] merged | Category:spmd-defer-reductions | Function=merge | axis=tp, bytes_after=288, bytes_before=288, kind=all_reduce, site=a, to="all_reduce {{.*}}remarks.mlir:[[#@LINE + 18]]:3", us_after={{[0-9.]+}}, us_before={{[0-9.]+}}, why="one reduction in place of 3"
   // CUT: remarks.mlir:[[#@LINE + 12]]:8: remark: [Passed] merged | {{.*}} site=b, to="all_reduce {{.*}}remarks.mlir:[[#@LINE + 17]]:3"
   // CUT: remarks.mlir:[[#@LINE + 14]]:8: remark: [Passed] merged | {{.*}} site=c, to="all_reduce {{.*}}remarks.mlir:[[#@LINE + 16]]:3"

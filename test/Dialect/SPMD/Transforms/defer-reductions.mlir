@@ -134,16 +134,16 @@ func.func @cut_early(%a: !P, %b: !R) -> !RS {
 // Cut where that is cheaper, and gathered when it is small.
 // CHECK-LABEL: func.func @gather
 func.func @gather(%a: !spmd.tensor<8x400000xf32, #mesh, tp: partial<sum>>,
-                  %w: !spmd.tensor<400000x2xf32, #mesh>) -> !spmd.tensor<8x2xf32, #mesh> {
+                  %w: !spmd.tensor<400000x20000xf32, #mesh>) -> !spmd.tensor<8x20000xf32, #mesh> {
   // CUT: %[[A:.*]] = spmd.redistribute %arg0 : {{.*}}partial<sum>> -> {{.*}}shard<0>>
-  // CUT: %[[Y:.*]] = moe.einsum {{.*}} -> !spmd.tensor<8x2xf32, #mesh, tp: shard<0>>
-  // CUT-NEXT: spmd.redistribute %[[Y]] : {{.*}}shard<0>> -> !spmd.tensor<8x2xf32, #mesh>
+  // CUT: %[[Y:.*]] = moe.einsum {{.*}} -> !spmd.tensor<8x20000xf32, #mesh, tp: shard<0>>
+  // CUT-NEXT: spmd.redistribute %[[Y]] : {{.*}}shard<0>> -> !spmd.tensor<8x20000xf32, #mesh>
   %0 = spmd.redistribute %a : !spmd.tensor<8x400000xf32, #mesh, tp: partial<sum>> -> !spmd.tensor<8x400000xf32, #mesh>
   %1 = moe.silu %0 : (!spmd.tensor<8x400000xf32, #mesh>) -> !spmd.tensor<8x400000xf32, #mesh>
   %2 = moe.einsum "td,df->tf" %1, %w
-      : (!spmd.tensor<8x400000xf32, #mesh>, !spmd.tensor<400000x2xf32, #mesh>)
-      -> !spmd.tensor<8x2xf32, #mesh>
-  return %2 : !spmd.tensor<8x2xf32, #mesh>
+      : (!spmd.tensor<8x400000xf32, #mesh>, !spmd.tensor<400000x20000xf32, #mesh>)
+      -> !spmd.tensor<8x20000xf32, #mesh>
+  return %2 : !spmd.tensor<8x20000xf32, #mesh>
 }
 
 // Of a product's factors one may stay partial: the larger the better, but here

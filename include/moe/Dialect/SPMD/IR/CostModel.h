@@ -34,6 +34,8 @@ class CostModel {
 public:
   /// NVLink between Hopper GPUs; the numbers and their source are in the .cpp.
   static CostModel nvlink();
+  /// Of the file at `path`, or NVLink's if it is empty.
+  static llvm::Expected<CostModel> load(llvm::StringRef path);
   /// Errors name the entry at fault and what to write instead.
   static llvm::Expected<CostModel> parse(llvm::StringRef text,
                                          llvm::StringRef path);

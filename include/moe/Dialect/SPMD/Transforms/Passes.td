@@ -129,7 +129,8 @@ def DeferReductions : Pass<"spmd-defer-reductions", "::mlir::func::FuncOp"> {
     Option<"policy", "policy", "std::string", "\"min-cut\"",
            "min-cut, boundary or eager">,
     Option<"costFile", "cost-file", "std::string", "\"\"",
-           "what collectives cost (docs/Deferral.md); NVLink if not given">,
+           "what collectives cost (docs/Deferral.md); if not given, what was "
+           "measured over NVLink on two H100">,
     Option<"memoryBudget", "memory-budget", "int64_t", "-1",
            "most bytes of values that are partial over an axis at a time, with "
            "min-cut; -1: any number">
