@@ -60,8 +60,8 @@ moeDiagnosticGetNumNotes(const MoEDiagnostic *diagnostic);
 MOE_CAPI_EXPORTED const MoEDiagnostic *
 moeDiagnosticGetNote(const MoEDiagnostic *diagnostic, size_t index);
 
-/* The texts of those notes that say how to repair it, without the "help: "
- * before them. */
+/* How to repair it: what the message itself says after "; help: ", then the
+ * texts of notes that begin with "help: ", which is left out. */
 MOE_CAPI_EXPORTED size_t
 moeDiagnosticGetNumHelps(const MoEDiagnostic *diagnostic);
 MOE_CAPI_EXPORTED const char *

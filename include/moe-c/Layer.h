@@ -33,6 +33,12 @@ typedef enum {
 typedef struct {
   /* Where reductions go: "min-cut", "boundary" or "eager". */
   const char *policy;
+  /* For "min-cut": the file that says what collectives cost, as moe-run
+   * --calibrate writes it. Null or empty: what was measured over NVLink. */
+  const char *costFile;
+  /* For "min-cut": most bytes of values that are partial over an axis at a
+   * time; -1: any number. */
+  int64_t memoryBudget;
   /* All-reduces of at most so many bytes together become one. */
   int64_t bucketBytes;
   /* Refuse a program that makes false claims; without it reductions stay where
@@ -40,11 +46,13 @@ typedef struct {
   bool verify;
 } MoECompileOptions;
 
-/* "min-cut", 4096, true. */
+/* "min-cut", null, -1, 4096, true. */
 MOE_CAPI_EXPORTED MoECompileOptions moeCompileOptionsGetDefault(void);
 
 /* Compiles a copy of a program as moe-compile does. `target` is "cpu". Null,
- * with errors in `diagnostics`, if it makes a false claim or cannot be
+ * with errors in `diagnostics`, if it makes a false claim, if the cost file has
+ * an entry that cannot be used or nothing fits into the memory budget (the
+ * error names the entry, or the smallest budget that works), or if it cannot be
  * compiled. */
 MOE_CAPI_EXPORTED MoELayer *moeCompile(const MoEModule *module,
                                        const char *target,

@@ -36,6 +36,10 @@ static MoEDiagnostic record(Diagnostic &diagnostic) {
     result.line = place.getLine();
     result.column = place.getColumn();
   }
+  // Errors of one line say it themselves.
+  if (StringRef help = StringRef(result.message).split("; help: ").second;
+      !help.empty())
+    result.helps.push_back(help.str());
   for (Diagnostic &note : diagnostic.getNotes()) {
     result.notes.push_back(record(note));
     StringRef text = result.notes.back().message;

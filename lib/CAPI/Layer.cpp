@@ -55,7 +55,7 @@ static llvm::ArrayRef<moe::HostSymbol> getRuntime() {
 }
 
 MoECompileOptions moeCompileOptionsGetDefault() {
-  return {"min-cut", 4096, true};
+  return {"min-cut", nullptr, -1, 4096, true};
 }
 
 static MoEValue describe(const moert::ProgramInfo &info,
@@ -91,6 +91,8 @@ static LogicalResult lower(ModuleOp module, const MoECompileOptions &options) {
   if (options.verify) {
     moe::MoEDeferOptions defer;
     defer.policy = options.policy;
+    defer.costFile = options.costFile ? options.costFile : "";
+    defer.memoryBudget = options.memoryBudget;
     moe::buildMoEDeferPipeline(passes, defer);
   }
   moe::buildMoELocalizePipeline(passes, options.bucketBytes);

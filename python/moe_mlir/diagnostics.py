@@ -30,7 +30,7 @@ class Diagnostic:
     location: Location | None = None
     #: Where it comes from, step by step, and how to repair it.
     notes: list[Diagnostic] = dataclasses.field(default_factory=list)
-    #: The repairs among the notes: their texts, without "help: ".
+    #: What to do: the message's own help, and those of notes, without "help: ".
     help: list[str] = dataclasses.field(default_factory=list)
 
     def __str__(self) -> str:

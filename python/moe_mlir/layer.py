@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 from . import _moe_mlir
 from .diagnostics import Diagnostic, Error
@@ -71,19 +72,25 @@ class Layer:
 
 
 def compile(module: _moe_mlir.Module | str, target: str = "cpu", *,
-            policy: str = "min-cut", bucket_bytes: int = 4096,
+            policy: str = "min-cut", cost_file: str | os.PathLike | None = None,
+            memory_budget: int | None = None, bucket_bytes: int = 4096,
             verify: bool = True) -> Layer:
     """Checks a program and compiles it, forward and backward, into this process.
 
-    The options are those of `moe-compile`. No linker is needed. Raises `Error`,
-    with the reasons in its `diagnostics`, if a claim is false (with `verify=False`
-    the program is compiled as it is) or the program cannot be compiled.
+    The options are those of `moe-compile`: `cost_file` says what collectives cost,
+    as `moe-run --calibrate` writes it, and `memory_budget` bounds the bytes of values
+    that are partial over an axis at a time. No linker is needed. Raises `Error`, with
+    the reasons in its `diagnostics`, if a claim is false (with `verify=False` the
+    program is compiled as it is), if the cost file cannot be used, if nothing fits
+    into the memory budget, or if the program cannot be compiled.
     """
     if isinstance(module, str):
         from . import parse
 
         module = parse(module)
-    compiled, reported = _moe_mlir.compile(module, target, policy, bucket_bytes, verify)
+    compiled, reported = _moe_mlir.compile(
+        module, target, policy, os.fspath(cost_file or ""),
+        -1 if memory_budget is None else memory_budget, bucket_bytes, verify)
     if compiled is None:
         raise Error("the layer cannot be compiled", Diagnostic.convert(reported))
     return Layer(compiled)

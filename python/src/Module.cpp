@@ -175,10 +175,12 @@ static std::string describeShape(const std::vector<int64_t> &shape) {
 }
 
 static nb::tuple compile(const Module &module, const std::string &target,
-                         const std::string &policy, int64_t bucketBytes,
+                         const std::string &policy, const std::string &costFile,
+                         int64_t memoryBudget, int64_t bucketBytes,
                          bool verify) {
   Diagnostics diagnostics;
-  MoECompileOptions options{policy.c_str(), bucketBytes, verify};
+  MoECompileOptions options{policy.c_str(), costFile.c_str(), memoryBudget,
+                            bucketBytes, verify};
   MoELayer *layer;
   {
     nb::gil_scoped_release released;

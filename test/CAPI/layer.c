@@ -4,7 +4,9 @@
 |*
 \*===----------------------------------------------------------------------===*/
 
-// RUN: moe-capi-test 2>&1 | FileCheck %s
+// RUN: rm -rf %t && mkdir %t
+// RUN: echo '{"default":{"all_reduce":[{"alpha_us":-1}]}}' > %t/costs.json
+// RUN: moe-capi-test %t/costs.json 2>&1 | FileCheck %s
 
 #include "moe-c/Layer.h"
 #include <stdio.h>
@@ -56,7 +58,8 @@ static MoEModule *parse(const char *claim, MoEDiagnostics *diagnostics) {
   return moeModuleParse(text, (size_t)length, "project.mlir", diagnostics);
 }
 
-static void checkErrors(void) {
+/* `path` is of a cost file with a negative time. */
+static void checkErrors(const char *path) {
   // CHECK-LABEL: parse nothing
   // CHECK-NEXT: null
   // CHECK-NEXT: bad.mlir:1:1 error (rule none): {{.*}}'foo'
@@ -100,6 +103,16 @@ static void checkErrors(void) {
   // CHECK-NEXT: error (rule G1)
   // CHECK: error (rule none): cannot run a layer for 'cuda:sm_90a'
   // CHECK: error (rule none): unknown policy 'best'
+  // CHECK: error (rule none): cost file {{.*}}absent.json: No such file
+  // CHECK: help 0: the file must exist and be readable
+  // CHECK: error (rule none): cost file {{.*}}costs.json: the entry
+  // CHECK-SAME: default.all_reduce[0].alpha_us is -1
+  // CHECK: help 0: times and sizes are not negative
+  // CHECK: error (rule none): partial values over the axis 'tp' do not fit in
+  // CHECK-SAME: 3 bytes
+  // CHECK: help 0: the smallest memory-budget that they fit in is 48
+  // CHECK: error (rule none): the memory budget is negative
+  // CHECK: help 0: give a number of bytes
   puts("not compiled");
   list = moeDiagnosticsCreate();
   MoECompileOptions options = moeCompileOptionsGetDefault();
@@ -109,6 +122,20 @@ static void checkErrors(void) {
   options.policy = "best";
   if (moeCompile(module, "cpu", &options, list))
     puts("compiled");
+  options = moeCompileOptionsGetDefault();
+  moeModuleDestroy(module);
+  module = parse("tp: partial<sum>", list);
+  options.costFile = "absent.json";
+  if (moeCompile(module, "cpu", &options, list))
+    puts("compiled");
+  options.costFile = path;
+  if (moeCompile(module, "cpu", &options, list))
+    puts("compiled");
+  options.costFile = "";
+  for (options.memoryBudget = 3; options.memoryBudget >= -2;
+       options.memoryBudget -= 5)
+    if (moeCompile(module, "cpu", &options, list))
+      puts("compiled");
   printAll(list);
   moeModuleDestroy(module);
 }
@@ -181,8 +208,10 @@ static void run(void) {
   printAll(list);
 }
 
-int main(void) {
-  checkErrors();
+int main(int argc, char **argv) {
+  if (argc != 2)
+    return 1;
+  checkErrors(argv[1]);
   run();
   return 0;
 }

@@ -2,6 +2,7 @@
 # RUN: moe-import %S/../Inputs/configs/olmoe-small.json --mesh tp=2 --plan tp2ep --sequence-parallel -o %t.mlir
 # RUN: %python %s %t.mlir %t
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -79,9 +80,40 @@ class Compile(unittest.TestCase):
         self.assertEqual(caught.exception.diagnostics[0].rule, "G1")
         for options, reason in (({"target": "cuda:sm_90a"}, "cannot run a layer for 'cuda"),
                                 ({"policy": "best"}, "unknown policy 'best'"),
-                                ({"bucket_bytes": -1}, "less than 0")):
+                                ({"bucket_bytes": -1}, "less than 0"),
+                                ({"memory_budget": -3}, "the memory budget is negative"),
+                                ({"cost_file": "absent.json"}, "No such file")):
             with self.assertRaisesRegex(Error, reason):
                 moe_mlir.compile(project(), **options)
+
+    def test_cost_file(self):
+        costs = pathlib.Path(f"{DIRECTORY}.costs.json")
+        line = {"alpha_us": 1, "beta_us_per_mib": 1000}
+        kinds = ("all_reduce", "reduce_scatter", "all_gather", "all_to_all")
+        costs.write_text(json.dumps({"default": {kind: [line] for kind in kinds}}))
+        check_project(moe_mlir.compile(project(), cost_file=costs))
+        for wrong, reason, remedy in (
+                ({"default": {"all_reduce": [{"alpha_us": "fast"}]}},
+                 r"default\.all_reduce\[0\]\.alpha_us is \"fast\", not a number",
+                 "write a number without quotes"),
+                ({"axes": {"tp": {kind: [line] for kind in kinds[1:]}}},
+                 r"axes\.tp\.all_reduce is missing", "add it for this axis of the mesh"),
+                ({"default": {kind: [line] for kind in kinds},
+                  "axes": {"pp": {"all_reduce": [line]}}},
+                 "names the axis 'pp', which the mesh does not have", "its axes are tp")):
+            costs.write_text(json.dumps(wrong))
+            with self.assertRaisesRegex(Error, reason) as caught:
+                moe_mlir.compile(project(), cost_file=costs)
+            self.assertIn(remedy, caught.exception.diagnostics[0].help[0])
+
+    def test_memory_budget(self):
+        with self.assertRaisesRegex(Error, "do not fit in 8 bytes") as caught:
+            moe_mlir.compile(project(), memory_budget=8)
+        help = caught.exception.diagnostics[0].help[0]
+        smallest = int(help.split()[-1])
+        with self.assertRaisesRegex(Error, f"do not fit in {smallest - 1} bytes"):
+            moe_mlir.compile(project(), memory_budget=smallest - 1)
+        check_project(moe_mlir.compile(project(), memory_budget=smallest))
 
     def test_policies(self):
         for policy in ("min-cut", "boundary", "eager"):
