@@ -1,4 +1,4 @@
-"""The layers that run-gpu compiles before it has a GPU, and what is in its folder.
+"""The layers that run-gpu and scaling compile beforehand, and what is in their folder.
 
 A folder of prepared artifacts has a manifest.json: the seed, and for each case its name,
 its compiled layer `NAME.so` and what the other half has to know of it.
@@ -9,6 +9,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from points import ROOT, run
@@ -50,7 +51,7 @@ WIDTHS = {"qwen3-30b-a3b": ("qwen3-moe", 16384), "mixtral-8x7b": ("mixtral", 819
 
 @dataclasses.dataclass
 class Case:
-    """A layer to compile. `points` are those of run-gpu that use it."""
+    """A layer to compile. `points` are those of the script that use it."""
 
     name: str
     points: str
@@ -65,6 +66,7 @@ class Case:
     quick: bool = True
     # What the layer computes, for torch_layer; nothing if it is not asked.
     spec: dict = None
+    target: str = "cuda:sm_90a"
 
 
 def plain_config(index, sizes):
@@ -193,7 +195,7 @@ def compile_case(case, sources, directory):
     try:
         layer = import_case(case, sources)
         arguments = [layer, "-o", f"{directory}/{case.name}.so"]
-        arguments += ["--target", "cuda:sm_90a"]
+        arguments += ["--target", case.target]
         run("moe-compile", *arguments, *(["--no-verify"] if case.labels != "none" else []))
         return None
     except RuntimeError as error:
@@ -276,16 +278,17 @@ def plant(name, layer, sources, directory):
                     f"{directory}/{name}.so", host, "-lm"], check=True)
 
 
-def prepare(directory, sources, options):
-    """Compiles all cases into `directory`. Returns the errors."""
+def prepare(directory, sources, options, cases, planted=()):
+    """Compiles those of the cases that the options ask for into `directory`, and the first
+    of `planted` once more with each fault. Returns the errors."""
     os.makedirs(directory, exist_ok=True)
-    cases = [case for case in all_cases()
+    cases = [case for case in cases
              if (case.quick or not options.quick)
              and (not options.point or options.point in case.points)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         errors = [error for error in pool.map(
             lambda case: compile_case(case, sources, directory), cases) if error]
-    planted = [case for case in cases if case.points == "1"][:1]
+    planted = [case for case in planted if case in cases][:1]
     for case in planted:
         for name in PLANTED:
             plant(name, f"{sources}/{case.name}.mlir", sources, directory)
@@ -295,4 +298,10 @@ def prepare(directory, sources, options):
                 "cases": entries, "errors": errors}
     with open(f"{directory}/manifest.json", "w") as file:
         json.dump(manifest, file, indent=1)
+    for error in errors:
+        print(error, file=sys.stderr)
+    files = os.listdir(directory)
+    size = sum(os.path.getsize(f"{directory}/{file}") for file in files)
+    print(f"{len(files) - 1} artifacts, {size / (1 << 20):.1f} MiB, {len(errors)} layers "
+          "not compiled", file=sys.stderr)
     return errors
