@@ -40,11 +40,11 @@ int64_t moe::spmd::getBytesSent(Placement from, Placement to, int64_t ranks,
   return (name == "all_reduce" ? 2 : 1) * bytes * (ranks - 1) / ranks;
 }
 
-Communication moe::spmd::getCommunication(Operation *op) {
-  Communication total;
+SmallVector<CollectiveStep, 2> moe::spmd::getCollectiveSteps(Operation *op) {
+  SmallVector<CollectiveStep, 2> steps;
   if (!isa<RedistributeOp, AllReduceOp, AllGatherOp, ReduceScatterOp,
            AllToAllOp>(op))
-    return total;
+    return steps;
   auto type = cast<PlacedTensorType>(op->getOperand(0).getType());
   MeshAttr mesh = type.getMesh();
   SmallVector<Placement> from(type.getPlacements());
@@ -60,19 +60,35 @@ Communication moe::spmd::getCommunication(Operation *op) {
     sum(scatter.getAxis());
   int64_t bytes = getLocalBytes(type);
   auto to = cast<PlacedTensorType>(op->getResult(0).getType());
-  auto axes = mesh.getLeafAxes();
   // What is summed whole over several axes is one collective.
+  CollectiveStep whole{"all_reduce", {}, bytes, 0};
   int64_t summed = 1;
-  for (auto [axis, before, after] :
-       llvm::zip_equal(axes, from, to.getPlacements())) {
+  for (auto [i, axis, before, after] :
+       llvm::enumerate(mesh.getLeafAxes(), from, to.getPlacements())) {
     StringRef name = getCollectiveName(before, after);
-    if (name == "all_reduce")
+    if (axis.getSize() == 1 || name.empty())
+      continue;
+    if (name == whole.name) {
+      whole.axes.push_back(i);
       summed *= axis.getSize();
-    else if (axis.getSize() > 1 && !name.empty())
-      total += {1, getBytesSent(before, after, axis.getSize(), bytes)};
+      continue;
+    }
+    steps.push_back({name,
+                     {unsigned(i)},
+                     bytes,
+                     getBytesSent(before, after, axis.getSize(), bytes)});
   }
-  if (summed > 1)
-    total += {1, getBytesSent(Placement::partial(), Placement::replicate(),
-                              summed, bytes)};
+  if (summed > 1) {
+    whole.sent = getBytesSent(Placement::partial(), Placement::replicate(),
+                              summed, bytes);
+    steps.push_back(std::move(whole));
+  }
+  return steps;
+}
+
+Communication moe::spmd::getCommunication(Operation *op) {
+  Communication total;
+  for (const CollectiveStep &step : getCollectiveSteps(op))
+    total += {1, step.sent};
   return total;
 }

@@ -5,7 +5,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe/Dialect/SPMD/IR/CostModel.h"
-#include "moe/Dialect/SPMD/IR/Communication.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -266,25 +265,18 @@ int64_t CostModel::get(CollectiveKind kind, MeshAttr mesh,
   return cost;
 }
 
+int64_t moe::spmd::getCost(const CollectiveStep &step, MeshAttr mesh,
+                           const CostModel &model) {
+  auto kind =
+      CollectiveKind(llvm::find(kKinds, step.name) - std::begin(kKinds));
+  return model.get(kind, mesh, step.axes, step.held);
+}
+
 int64_t moe::spmd::getCost(Operation *op, const CostModel &model) {
-  if (!isa<RedistributeOp>(op))
-    return 0;
-  auto from = cast<PlacedTensorType>(op->getOperand(0).getType());
-  auto to = cast<PlacedTensorType>(op->getResult(0).getType());
-  MeshAttr mesh = from.getMesh();
-  int64_t bytes = getLocalBytes(from), cost = 0;
-  SmallVector<unsigned> summed;
-  for (auto [axis, before, after] :
-       llvm::enumerate(from.getPlacements(), to.getPlacements())) {
-    StringRef name = getCollectiveName(before, after);
-    if (name.empty())
-      continue;
-    if (name == kKinds[0]) {
-      summed.push_back(axis);
-      continue;
-    }
-    auto kind = CollectiveKind(llvm::find(kKinds, name) - std::begin(kKinds));
-    cost += model.get(kind, mesh, axis, bytes);
+  int64_t cost = 0;
+  for (const CollectiveStep &step : getCollectiveSteps(op)) {
+    auto type = cast<PlacedTensorType>(op->getOperand(0).getType());
+    cost += getCost(step, type.getMesh(), model);
   }
-  return cost + model.get(CollectiveKind::AllReduce, mesh, summed, bytes);
+  return cost;
 }

@@ -30,6 +30,21 @@ llvm::StringRef getCollectiveName(Placement from, Placement to);
 int64_t getBytesSent(Placement from, Placement to, int64_t ranks,
                      int64_t bytes);
 
+/// One collective of those that a conversion takes.
+struct CollectiveStep {
+  /// As `getCollectiveName` says.
+  llvm::StringRef name;
+  /// Leaf axes of the mesh, each of more than one rank; several for one sum
+  /// over all of them.
+  llvm::SmallVector<unsigned, 2> axes;
+  /// Bytes that a rank holds before, and those that it sends.
+  int64_t held = 0, sent = 0;
+};
+
+/// What a conversion or collective sends, sums last; nothing for any other
+/// operation. Precondition: no placement is `?`.
+llvm::SmallVector<CollectiveStep, 2> getCollectiveSteps(mlir::Operation *op);
+
 /// Collectives, and the bytes that one rank sends for them.
 struct Communication {
   int64_t collectives = 0;

@@ -14,7 +14,7 @@
 #ifndef MOE_DIALECT_SPMD_IR_COSTMODEL_H
 #define MOE_DIALECT_SPMD_IR_COSTMODEL_H
 
-#include "moe/Dialect/SPMD/IR/SPMD.h"
+#include "moe/Dialect/SPMD/IR/Communication.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/Error.h"
 #include "llvm/Support/JSON.h"
@@ -69,8 +69,10 @@ private:
   std::string path;
 };
 
-/// The collective over each axis that a conversion takes, axes whose terms are
-/// summed whole in one; picoseconds. Nothing for any other operation.
+/// Picoseconds.
+int64_t getCost(const CollectiveStep &step, MeshAttr mesh,
+                const CostModel &model);
+/// Of all collectives that a conversion takes.
 int64_t getCost(mlir::Operation *op, const CostModel &model);
 
 } // namespace moe::spmd
