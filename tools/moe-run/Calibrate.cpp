@@ -243,6 +243,7 @@ measure(const ProgramInfo &info, const std::vector<std::vector<Span>> &spans) {
     bytes[key.first] = call.second;
   }
   std::vector<Measurement> measurements;
+  measurements.reserve(times.size());
   for (const auto &[collective, all] : times)
     measurements.push_back({&info.collectives[collective],
                             {double(bytes[collective]), median(all)}});

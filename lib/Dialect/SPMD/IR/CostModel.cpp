@@ -77,7 +77,7 @@ llvm::Error CostModel::readSegments(const json::Value &value,
   const json::Array *list = value.getAsArray();
   if (!list || list->empty())
     return fail(path, "the entry " + where + " is no list of segments",
-                "write [{\"alpha_us\": 6, \"beta_us_per_mib\": 2.8}]");
+                R"(write [{"alpha_us": 6, "beta_us_per_mib": 2.8}])");
   double last = 0;
   for (auto [i, element] : llvm::enumerate(*list)) {
     std::string at = where + "[" + std::to_string(i) + "]";
