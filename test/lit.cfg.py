@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 
 import lit.formats
 from lit.llvm import llvm_config
@@ -51,6 +52,9 @@ if config.moe_enable_python == "ON":
     if os.path.isdir(moe_torch_dir):
         config.available_features.add("torch")
         llvm_config.with_environment("PYTHONPATH", moe_torch_dir, append_path=True)
+# tools/setup installs it.
+if shutil.which("dot"):
+    config.available_features.add("graphviz")
 if config.moe_enable_assertions == "ON":
     config.available_features.add("assertions")
 

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Runs the commands that a page of docs/ shows, and compares what they print.
 
-usage: doctest.py PAGE.md
+usage: doctest.py PAGE.md [DIRECTORY]
 
 A fenced block whose first line is `// NAME` or `# NAME` is a file of that name;
 so is a `json` block after a line that ends in "`NAME`:". In a `console` block
-a line `$ COMMAND` is run by sh, in a fresh directory that has the page's files,
+a line `$ COMMAND` is run by sh, in a fresh directory (or DIRECTORY) that has the page's files,
 and the lines up to the next one are what it prints, stdout and stderr together.
 A line `...` stands for any number of lines. `$ echo $?` prints the exit code of
 the command before it.
 """
 
+import contextlib
 import difflib
 import os
 import pathlib
@@ -60,7 +61,8 @@ def main():
     page = pathlib.Path(sys.argv[1])
     lines = page.read_text(encoding="utf-8").splitlines()
     failures = count = 0
-    with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryDirectory() as programs:
+    given = contextlib.nullcontext(sys.argv[2]) if len(sys.argv) > 2 else None
+    with given or tempfile.TemporaryDirectory() as directory, tempfile.TemporaryDirectory() as programs:
         # The Python that runs this, whatever comes first elsewhere.
         os.symlink(sys.executable, os.path.join(programs, "python3"))
         path = f"{programs}:{os.environ['PATH']}"

@@ -9,11 +9,13 @@
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/FileUtilities.h"
+#include "moe/Dialect/SPMD/Transforms/PrintGraph.h"
 #include "moe/Pipelines/Pipelines.h"
 #include "moe/Support/CommandLine.h"
 #include "moe/Support/OutputFile.h"
 #include "moe/Support/StackOverflow.h"
 #include "moe/Target/DeviceCode.h"
+#include "moe/Target/GraphImage.h"
 #include "moe/Target/Report.h"
 #include "moe/Target/SharedObject.h"
 #include "llvm/Support/CommandLine.h"
@@ -64,6 +66,11 @@ static cl::opt<std::string> reportPath(
     cl::desc(
         "Say what became of each reduction and what each collective sends"),
     cl::value_desc("FILE.json|.txt|.html"), cl::cat(category));
+static cl::opt<std::string> renderPath(
+    "render",
+    cl::desc("Draw the backward pass, coloured by placement, before and after "
+             "reductions are moved; without -o nothing is compiled"),
+    cl::value_desc("FILE.svg|.dot"), cl::cat(category));
 static cl::opt<bool> noVerify(
     "no-verify",
     cl::desc("Compile even a program that makes false claims, as it is"),
@@ -114,6 +121,31 @@ static int write(llvm::StringRef path, llvm::StringRef contents) {
   return 0;
 }
 
+/// Draws the program before and after deferral.
+static int render(mlir::ModuleOp before, mlir::ModuleOp after) {
+  auto model = moe::spmd::CostModel::load(costFile);
+  if (!model)
+    return fail(llvm::toString(model.takeError()), "give another --cost-file");
+  auto written = moe::spmd::findGraph(before, "");
+  auto deferred = moe::spmd::findGraph(after, "");
+  if (mlir::failed(written) || mlir::failed(deferred))
+    return 1;
+  std::vector<moe::spmd::GraphState> states{{"as written", *written}};
+  if (!noVerify)
+    states.push_back({"reductions by policy " + policy, *deferred});
+  std::string dot;
+  llvm::raw_string_ostream os(dot);
+  if (mlir::failed(moe::spmd::writeGraph(os, states, {*model})))
+    return 1;
+  auto picture = moe::renderGraph(dot, *moe::getGraphFormat(renderPath));
+  if (!picture) {
+    std::string problem = llvm::toString(picture.takeError());
+    auto [message, help] = llvm::StringRef(problem).split("; help: ");
+    return fail(message, help);
+  }
+  return write(renderPath, *picture);
+}
+
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   cl::HideUnrelatedOptions(category);
@@ -139,11 +171,17 @@ int main(int argc, char **argv) {
                 "use mlir, llvm, ptx or artifact");
   if (emitKind == "ptx" && !device)
     return fail("a CPU program has no PTX", "add --target cuda:sm_90a");
-  if (emitKind == "artifact" && outputPath.empty())
+  bool onlyRender = !renderPath.empty() && outputPath.empty() &&
+                    reportPath.empty() && emitKind == "artifact";
+  if (emitKind == "artifact" && outputPath.empty() && !onlyRender)
     return fail("no output", "say where it goes: -o layer.so");
   if (!reportPath.empty() && !moe::getReportFormat(reportPath))
     return fail("'" + reportPath + "' is no name of a report",
                 "let it end in .json, .txt or .html");
+
+  if (!renderPath.empty() && !moe::getGraphFormat(renderPath))
+    return fail("'" + renderPath + "' is no name of a picture",
+                "let it end in .svg or .dot");
 
   moe::reportStackOverflow("moe-compile", inputPath);
   mlir::DialectRegistry registry;
@@ -165,11 +203,25 @@ int main(int argc, char **argv) {
   moe::ReductionLog log;
   if (!reportPath.empty() && mlir::failed(log.attach(context)))
     return 1;
-  mlir::PassManager localize(&context);
-  moe::buildMoECheckPipeline(localize, {.verify = !noVerify});
+  mlir::PassManager check(&context);
+  moe::buildMoECheckPipeline(check, {.verify = !noVerify});
+  if (mlir::failed(check.run(*module)))
+    return 1;
+  mlir::OwningOpRef<mlir::ModuleOp> before;
+  if (!renderPath.empty())
+    before = module->clone();
   // A program with false claims keeps its reductions where they are.
+  mlir::PassManager defer(&context);
   if (!noVerify)
-    moe::buildMoEDeferPipeline(localize, {policy, costFile, memoryBudget});
+    moe::buildMoEDeferPipeline(defer, {policy, costFile, memoryBudget});
+  if (mlir::failed(defer.run(*module)))
+    return 1;
+  if (!renderPath.empty())
+    if (int code = render(*before, *module))
+      return code;
+  if (onlyRender)
+    return 0;
+  mlir::PassManager localize(&context);
   moe::buildMoELocalizePipeline(localize, bucketBytes);
   if (mlir::failed(localize.run(*module)))
     return 1;

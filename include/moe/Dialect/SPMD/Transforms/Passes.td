@@ -179,4 +179,38 @@ def ReportTrusted : Pass<"spmd-report-trusted", "::mlir::func::FuncOp"> {
   }];
 }
 
+def PrintGraph : Pass<"spmd-print-graph", "::mlir::ModuleOp"> {
+  let summary = "draw a function's backward pass, coloured by placement";
+  let description = [{
+    Writes the graph of one function in Graphviz's DOT language: operations,
+    grouped by the place in the source that they come from; edges with shapes,
+    coloured by how values lie over each axis, thick where they are Partial;
+    collectives in a shape of their own, with kind, axes, bytes and estimated
+    microseconds. A tooltip has the location and the rules by which a result lies
+    as it does. docs/Rendering.md says how to read it; `moe-compile --render`
+    draws a layer before and after deferral. Changes nothing.
+
+    ```
+    $ moe-opt layer.mlir --moe-check --spmd-print-graph=output=layer.dot -o joint.mlir
+    $ dot -Tsvg layer.dot -o layer.svg
+    ```
+  }];
+  let options = [
+    Option<"output", "output", "std::string", "\"-\"",
+           "the file; - is the standard output">,
+    Option<"function", "function", "std::string", "\"\"",
+           "which function; if not given, the only one over placed tensors, a "
+           "joint function rather than what it is the derivative of">,
+    Option<"part", "part", "std::string", "\"\"",
+           "backward, or whole: the forward pass too; if not given, backward "
+           "where there is a backward pass">,
+    Option<"all", "all", "bool", "false",
+           "draw what is left out: claims, what only moves elements, and values "
+           "from outside the part">,
+    Option<"costFile", "cost-file", "std::string", "\"\"",
+           "what collectives cost (docs/Deferral.md), as for "
+           "spmd-defer-reductions">
+  ];
+}
+
 #endif // MOE_DIALECT_SPMD_TRANSFORMS_PASSES_TD
