@@ -212,8 +212,13 @@ int main(int argc, char **argv) {
     before = module->clone();
   // A program with false claims keeps its reductions where they are.
   mlir::PassManager defer(&context);
-  if (!noVerify)
-    moe::buildMoEDeferPipeline(defer, {policy, costFile, memoryBudget});
+  moe::MoEDeferOptions deferral{policy, costFile, memoryBudget};
+  if (!noVerify) {
+    if (!reportPath.empty() &&
+        mlir::failed(log.comparePolicies(*module, deferral)))
+      return 1;
+    moe::buildMoEDeferPipeline(defer, deferral);
+  }
   if (mlir::failed(defer.run(*module)))
     return 1;
   if (!renderPath.empty())

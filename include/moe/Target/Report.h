@@ -14,25 +14,38 @@
 #define MOE_TARGET_REPORT_H
 
 #include "mlir/IR/BuiltinOps.h"
+#include "moe/Pipelines/Pipelines.h"
 #include "llvm/Support/JSON.h"
 #include <memory>
 
 namespace moe {
 
-/// Collects the remarks of spmd-defer-reductions.
+/// What spmd-defer-reductions says of each reduction, under each policy.
 class ReductionLog {
 public:
   /// Has to be called before passes run on `context`.
   mlir::LogicalResult attach(mlir::MLIRContext &context);
-  llvm::json::Array takeReductions() { return std::move(*reductions); }
-  /// What each policy is estimated to cost.
-  llvm::json::Array takeEstimates() { return std::move(*estimates); }
+  /// Tries every policy on a copy of `module`, which is checked and whose
+  /// reductions stand where they were written. Fails with an error of the
+  /// passes.
+  mlir::LogicalResult comparePolicies(mlir::ModuleOp module,
+                                      const MoEDeferOptions &chosen);
+
+  /// By the policy that was chosen.
+  llvm::json::Array takeReductions() { return std::move(reductions); }
+  /// What each policy is estimated to cost, by axis.
+  llvm::json::Array takeEstimates() { return std::move(estimates); }
+  /// What the program sends under each policy, by phase.
+  llvm::json::Array takeTotals() { return std::move(totals); }
+
+  /// The remarks of one run of the pass.
+  struct Run {
+    llvm::json::Array reductions, estimates;
+  };
 
 private:
-  std::shared_ptr<llvm::json::Array> reductions =
-      std::make_shared<llvm::json::Array>();
-  std::shared_ptr<llvm::json::Array> estimates =
-      std::make_shared<llvm::json::Array>();
+  std::shared_ptr<Run> run = std::make_shared<Run>();
+  llvm::json::Array reductions, estimates, totals;
 };
 
 struct ReportOptions {

@@ -68,10 +68,16 @@ static Table valuesOf(const json::Object &report, StringRef list) {
   return table;
 }
 
+/// `12.3`; nothing if there is no number.
+static std::string timeOf(const json::Object &object, StringRef key) {
+  auto time = object.getNumber(key);
+  return time ? llvm::formatv("{0:f1}", *time).str() : "";
+}
+
 static Table reductionsOf(const json::Object &report) {
   Table table{"reductions",
               {"fate", "collective", "axis", "phase", "site", "where", "to",
-               "bytes before", "after", "why"},
+               "bytes before", "after", "us before", "after", "why"},
               {}};
   for (const json::Value &value : *report.getArray("reductions")) {
     const json::Object &object = *value.getAsObject();
@@ -85,13 +91,53 @@ static Table reductionsOf(const json::Object &report) {
         {textOf(object, "fate"), textOf(object, "kind"), textOf(object, "axis"),
          textOf(object, "phase"), textOf(object, "site"),
          textOf(object, "location"), to, numberOf(object, "bytes_before"),
-         numberOf(object, "bytes_after"), textOf(object, "why")});
+         numberOf(object, "bytes_after"), timeOf(object, "us_before"),
+         timeOf(object, "us_after"), textOf(object, "why")});
+  }
+  return table;
+}
+
+static constexpr StringRef kPolicies[] = {"eager", "boundary", "min-cut"};
+
+static Table fatesOf(const json::Object &report) {
+  Table table{"reductions by policy: bytes of a rank, us",
+              {"collective", "axis", "phase", "site", "where"},
+              {}};
+  for (StringRef policy : kPolicies)
+    for (StringRef column : {policy, StringRef("bytes"), StringRef("us")})
+      table.head.push_back(column.str());
+  for (const json::Value &value : *report.getArray("reductions")) {
+    const json::Object &object = *value.getAsObject();
+    std::vector<std::string> row{
+        textOf(object, "kind"), textOf(object, "axis"), textOf(object, "phase"),
+        textOf(object, "site"), textOf(object, "location")};
+    for (StringRef policy : kPolicies) {
+      const json::Object *fate =
+          object.getObject("policies")->getObject(policy);
+      row.push_back(fate ? textOf(*fate, "fate") : "");
+      row.push_back(fate ? numberOf(*fate, "bytes") : "");
+      row.push_back(fate ? timeOf(*fate, "us") : "");
+    }
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+static Table policiesOf(const json::Object &report) {
+  Table table{"totals by policy",
+              {"policy", "phase", "collectives", "bytes of a rank", "us"},
+              {}};
+  for (const json::Value &value : *report.getArray("policies")) {
+    const json::Object &object = *value.getAsObject();
+    table.rows.push_back({textOf(object, "policy"), textOf(object, "phase"),
+                          numberOf(object, "collectives"),
+                          numberOf(object, "bytes"), timeOf(object, "us")});
   }
   return table;
 }
 
 static Table estimatesOf(const json::Object &report) {
-  Table table{"estimates, us",
+  Table table{"estimates by axis, us",
               {"axis", "eager", "boundary", "min-cut", "at least"},
               {}};
   for (const json::Value &value : *report.getArray("estimates")) {
@@ -99,8 +145,7 @@ static Table estimatesOf(const json::Object &report) {
     std::vector<std::string> row{textOf(estimate, "axis")};
     for (StringRef key :
          {"us_eager", "us_boundary", "us_min_cut", "us_at_least"})
-      row.push_back(
-          llvm::formatv("{0:f1}", estimate.getNumber(key).value_or(0)).str());
+      row.push_back(timeOf(estimate, key));
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -206,9 +251,14 @@ void moe::renderReport(const json::Object &report, ReportFormat format,
     os << llvm::formatv("{0:2}", json::Value(json::Object(report))) << "\n";
     return;
   }
-  Table tables[] = {reductionsOf(report),          estimatesOf(report),
-                    collectivesOf(report),         totalsOf(report),
-                    valuesOf(report, "arguments"), valuesOf(report, "results")};
+  Table tables[] = {reductionsOf(report),
+                    fatesOf(report),
+                    policiesOf(report),
+                    estimatesOf(report),
+                    collectivesOf(report),
+                    totalsOf(report),
+                    valuesOf(report, "arguments"),
+                    valuesOf(report, "results")};
   std::string title = titleOf(report);
   if (format == ReportFormat::Text) {
     os << title << "\n";

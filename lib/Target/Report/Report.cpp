@@ -5,8 +5,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe/Target/Report.h"
-#include "mlir/IR/Remarks.h"
-#include "moe/Dialect/SPMD/IR/Locations.h"
 #include "moe/Dialect/SPMD/IR/SPMD.h"
 #include "moe/Target/ProgramDescription.h"
 #include <map>
@@ -15,74 +13,6 @@ using namespace mlir;
 using namespace moe;
 using namespace moe::spmd;
 namespace json = llvm::json;
-
-//===----------------------------------------------------------------------===//
-// Reductions
-//===----------------------------------------------------------------------===//
-
-static StringRef phaseOf(Location loc) {
-  return isBackward(loc) ? "backward" : "forward";
-}
-
-namespace {
-
-struct ReductionStreamer : remark::detail::MLIRRemarkStreamerBase {
-  ReductionStreamer(std::shared_ptr<json::Array> reductions,
-                    std::shared_ptr<json::Array> estimates)
-      : reductions(std::move(reductions)), estimates(std::move(estimates)) {}
-
-  // A JSON value of a StringRef only refers to it.
-  void streamOptimizationRemark(const remark::detail::Remark &remark) override {
-    if (remark.getRemarkName() == "estimate") {
-      json::Object estimate;
-      for (const auto &arg : remark.getArgs())
-        add(arg.key, arg.val, estimate);
-      estimates->push_back(std::move(estimate));
-      return;
-    }
-    json::Object reduction{{"fate", remark.getRemarkName().str()},
-                           {"location", getPlace(remark.getLocation())},
-                           {"phase", phaseOf(remark.getLocation())}};
-    json::Array places;
-    for (const auto &arg : remark.getArgs()) {
-      if (arg.key == "to") {
-        auto [kind, location] = StringRef(arg.val).split(' ');
-        places.push_back(
-            json::Object{{"kind", kind.str()}, {"location", location.str()}});
-      } else {
-        add(arg.key, arg.val, reduction);
-      }
-    }
-    reduction["to"] = std::move(places);
-    reductions->push_back(std::move(reduction));
-  }
-
-  /// As a number, where the name says that it is one.
-  static void add(StringRef key, StringRef text, json::Object &object) {
-    int64_t bytes;
-    double microseconds;
-    if (key.starts_with("bytes") && !text.getAsInteger(10, bytes))
-      object[key.str()] = bytes;
-    else if (key.starts_with("us_") && !text.getAsDouble(microseconds))
-      object[key.str()] = microseconds;
-    else
-      object[key.str()] = text.str();
-  }
-
-  std::shared_ptr<json::Array> reductions, estimates;
-};
-
-} // namespace
-
-LogicalResult ReductionLog::attach(MLIRContext &context) {
-  // Remarks come in the order of the program.
-  context.disableMultithreading();
-  remark::RemarkCategories categories;
-  categories.passed = categories.analysis = "spmd-defer-reductions";
-  return remark::enableOptimizationRemarks(
-      context, std::make_unique<ReductionStreamer>(reductions, estimates),
-      std::make_unique<remark::RemarkEmittingPolicyAll>(), categories);
-}
 
 //===----------------------------------------------------------------------===//
 // Collectives
@@ -192,6 +122,7 @@ FailureOr<json::Object> moe::makeReport(ModuleOp module, ReductionLog &log,
     describeBytes(op, numRanks, collective);
   }
   report["estimates"] = log.takeEstimates();
+  report["policies"] = log.takeTotals();
   report["reductions"] = log.takeReductions();
   report["totals"] = sumUp(*report.getArray("collectives"));
   return report;

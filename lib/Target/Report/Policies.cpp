@@ -1,0 +1,184 @@
+//===- Policies.cpp - What each policy makes of the reductions ------------===//
+//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Remarks.h"
+#include "mlir/Pass/PassManager.h"
+#include "moe/Dialect/SPMD/IR/CostModel.h"
+#include "moe/Dialect/SPMD/IR/Locations.h"
+#include "moe/Target/Report.h"
+#include "llvm/Support/FormatVariadic.h"
+#include <map>
+
+using namespace mlir;
+using namespace moe;
+using namespace moe::spmd;
+namespace json = llvm::json;
+
+//===----------------------------------------------------------------------===//
+// Remarks
+//===----------------------------------------------------------------------===//
+
+static StringRef phaseOf(Location loc) {
+  return isBackward(loc) ? "backward" : "forward";
+}
+
+/// As a number, where the name says that it is one.
+static void add(StringRef key, StringRef text, json::Object &object) {
+  int64_t bytes;
+  double microseconds;
+  if (key.starts_with("bytes") && !text.getAsInteger(10, bytes))
+    object[key.str()] = bytes;
+  else if (key.starts_with("us_") && !text.getAsDouble(microseconds))
+    object[key.str()] = microseconds;
+  else
+    object[key.str()] = text.str();
+}
+
+namespace {
+
+struct ReductionStreamer : remark::detail::MLIRRemarkStreamerBase {
+  explicit ReductionStreamer(std::shared_ptr<ReductionLog::Run> run)
+      : run(std::move(run)) {}
+
+  // A JSON value of a StringRef only refers to it.
+  void streamOptimizationRemark(const remark::detail::Remark &remark) override {
+    if (remark.getRemarkName() == "estimate") {
+      json::Object estimate;
+      for (const auto &arg : remark.getArgs())
+        add(arg.key, arg.val, estimate);
+      run->estimates.push_back(std::move(estimate));
+      return;
+    }
+    json::Object reduction{{"fate", remark.getRemarkName().str()},
+                           {"location", getPlace(remark.getLocation())},
+                           {"phase", phaseOf(remark.getLocation())}};
+    json::Array places;
+    for (const auto &arg : remark.getArgs()) {
+      if (arg.key == "to") {
+        auto [kind, location] = StringRef(arg.val).split(' ');
+        places.push_back(
+            json::Object{{"kind", kind.str()}, {"location", location.str()}});
+      } else {
+        add(arg.key, arg.val, reduction);
+      }
+    }
+    reduction["to"] = std::move(places);
+    run->reductions.push_back(std::move(reduction));
+  }
+
+  std::shared_ptr<ReductionLog::Run> run;
+};
+
+} // namespace
+
+LogicalResult ReductionLog::attach(MLIRContext &context) {
+  // Remarks come in the order of the program.
+  context.disableMultithreading();
+  remark::RemarkCategories categories;
+  categories.passed = categories.analysis = "spmd-defer-reductions";
+  return remark::enableOptimizationRemarks(
+      context, std::make_unique<ReductionStreamer>(run),
+      std::make_unique<remark::RemarkEmittingPolicyAll>(), categories);
+}
+
+//===----------------------------------------------------------------------===//
+// Policies
+//===----------------------------------------------------------------------===//
+
+/// What conversions send, by phase. What routing decides is not counted: no
+/// policy changes it.
+static void addTotals(StringRef policy, ModuleOp module, const CostModel &model,
+                      json::Array &rows) {
+  struct Total {
+    int64_t count = 0, bytes = 0, picoseconds = 0;
+  };
+  Total totals[2];
+  for (auto function : module.getOps<func::FuncOp>()) {
+    if (function->hasAttr(SPMDDialect::kVjpAttr))
+      continue;
+    function.walk([&](Operation *op) {
+      for (const CollectiveStep &step : getCollectiveSteps(op)) {
+        auto type = cast<PlacedTensorType>(op->getOperand(0).getType());
+        Total &total = totals[isBackward(op->getLoc())];
+        ++total.count;
+        total.bytes += step.sent;
+        total.picoseconds += getCost(step, type.getMesh(), model);
+      }
+    });
+  }
+  for (auto [phase, total] :
+       llvm::zip(std::array<StringRef, 2>{"forward", "backward"}, totals))
+    rows.push_back(json::Object{{"policy", policy.str()},
+                                {"phase", phase.str()},
+                                {"collectives", total.count},
+                                {"bytes", total.bytes},
+                                {"us", double(total.picoseconds) / 1e6}});
+}
+
+namespace {
+
+/// Tells reductions apart in the program as it was, which is the same under
+/// each policy: by axis, kind, place and site, and if these are equal by order.
+class ReductionKeys {
+public:
+  std::string get(const json::Object &reduction) {
+    std::string key;
+    for (StringRef part : {"axis", "kind", "location", "phase", "site"})
+      key += reduction.getString(part).value_or("").str() + "\n";
+    return key + std::to_string(seen[key]++);
+  }
+
+private:
+  std::map<std::string, unsigned> seen;
+};
+
+} // namespace
+
+LogicalResult ReductionLog::comparePolicies(ModuleOp module,
+                                            const MoEDeferOptions &chosen) {
+  auto model = CostModel::load(chosen.costFile);
+  if (!model)
+    return emitError(module.getLoc()) << llvm::toString(model.takeError());
+  addTotals("as written", module, *model, totals);
+  std::map<std::string, json::Object> fates;
+  Run ours;
+  for (StringRef policy : {"eager", "boundary", "min-cut"}) {
+    *run = {};
+    MoEDeferOptions options = chosen;
+    options.policy = policy.str();
+    if (policy != chosen.policy)
+      options.memoryBudget = -1;
+    OwningOpRef<ModuleOp> copy = module.clone();
+    PassManager pm(module.getContext());
+    buildMoEDeferPipeline(pm, options);
+    if (failed(pm.run(*copy)))
+      return failure();
+    addTotals(policy, *copy, *model, totals);
+    ReductionKeys keys;
+    for (const json::Value &value : run->reductions) {
+      const json::Object &reduction = *value.getAsObject();
+      json::Object fate;
+      for (auto [ours, theirs] : {std::pair("fate", "fate"),
+                                  {"to", "to"},
+                                  {"why", "why"},
+                                  {"bytes", "bytes_after"},
+                                  {"us", "us_after"}})
+        fate[ours] = *reduction.get(theirs);
+      fates[keys.get(reduction)][policy] = std::move(fate);
+    }
+    if (policy == chosen.policy)
+      ours = std::move(*run);
+  }
+  ReductionKeys keys;
+  for (json::Value &value : ours.reductions) {
+    json::Object &reduction = *value.getAsObject();
+    reduction["policies"] = std::move(fates[keys.get(reduction)]);
+  }
+  reductions = std::move(ours.reductions);
+  estimates = std::move(ours.estimates);
+  return success();
+}
