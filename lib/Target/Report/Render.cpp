@@ -124,7 +124,7 @@ static Table fatesOf(const json::Object &report) {
 }
 
 static Table policiesOf(const json::Object &report) {
-  Table table{"totals by policy",
+  Table table{"policies",
               {"policy", "phase", "collectives", "bytes of a rank", "us"},
               {}};
   for (const json::Value &value : *report.getArray("policies")) {
