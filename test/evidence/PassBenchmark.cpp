@@ -14,6 +14,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "moe/Dialect/MoE/IR/MoE.h"
 #include "moe/Dialect/SPMD/ExternalModels/PlacementModels.h"
+#include "moe/Dialect/SPMD/IR/CostModel.h"
 #include "moe/Dialect/SPMD/Transforms/Passes.h"
 #include "moe/Support/CommandLine.h"
 #include "llvm/Support/CommandLine.h"
@@ -68,6 +69,15 @@ static double measure(Action action) {
   double start = getTime();
   action();
   return getTime() - start;
+}
+
+/// Microseconds that collectives take by the default cost model.
+static double getCost(ModuleOp module) {
+  CostModel model = CostModel::nvlink();
+  int64_t cost = 0;
+  module->walk(
+      [&](RedistributeOp op) { cost += moe::spmd::getCost(op, model); });
+  return double(cost) / 1e6;
 }
 
 /// Runs one pass; whether it succeeded.
@@ -133,6 +143,7 @@ int main(int argc, char **argv) {
   }
   if (verified == fails)
     return fail("verification did not end as it should");
+  double costBefore = getCost(*module);
   if (!fails && !runPass(*module, defer, [](PassManager &pm) {
         pm.addNestedPass<func::FuncOp>(createDeferReductions());
       }))
@@ -141,7 +152,9 @@ int main(int argc, char **argv) {
   llvm::outs() << llvm::formatv(
       "{{\"operations\": {0}, \"parse\": {1:f6}, \"infer\": {2:f6}, "
       "\"verify\": {3:f6}, \"defer\": {4:f6}, \"parsed_bytes\": {5}, "
-      "\"peak_bytes\": {6}, \"errors\": {7}}\n",
-      operations, parse, infer, verify, defer, parsed, peak, errors);
+      "\"peak_bytes\": {6}, \"errors\": {7}, \"us_before\": {8:f3}, "
+      "\"us_after\": {9:f3}}\n",
+      operations, parse, infer, verify, defer, parsed, peak, errors, costBefore,
+      getCost(*module));
   return 0;
 }

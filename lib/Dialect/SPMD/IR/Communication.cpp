@@ -10,11 +10,16 @@ using namespace mlir;
 using namespace moe::spmd;
 
 int64_t moe::spmd::getLocalBytes(PlacedTensorType type) {
+  return getLocalBytes(type, type.getPlacements());
+}
+
+int64_t moe::spmd::getLocalBytes(PlacedTensorType type,
+                                 ArrayRef<Placement> placements) {
   int64_t bytes = (type.getElementType().getIntOrFloatBitWidth() + 7) / 8;
   auto axes = type.getMesh().getLeafAxes();
   for (auto [dim, size] : llvm::enumerate(type.getShape())) {
     int64_t part = size;
-    for (auto [axis, placement] : llvm::zip_equal(axes, type.getPlacements()))
+    for (auto [axis, placement] : llvm::zip_equal(axes, placements))
       if (placement.isCut() && placement.dim == int64_t(dim))
         part = llvm::divideCeil(part, axis.getSize());
     bytes *= part;

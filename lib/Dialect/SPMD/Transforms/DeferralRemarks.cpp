@@ -6,73 +6,133 @@
 
 #include "Deferral.h"
 #include "mlir/IR/Remarks.h"
+#include "moe/Dialect/SPMD/IR/Communication.h"
 #include "moe/Dialect/SPMD/IR/Locations.h"
+#include "llvm/ADT/BitVector.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace moe::spmd;
 
-/// A conversion that reduces: by its kind of collective.
-static StringRef kindOf(Operation *op, unsigned axis) {
-  auto at = [&](Value value) {
-    return cast<PlacedTensorType>(value.getType()).getPlacements()[axis];
-  };
+static std::string microseconds(int64_t picoseconds) {
+  return llvm::formatv("{0:f3}", double(picoseconds) / 1e6).str();
+}
+
+DeferralRemarks::DeferralRemarks(func::FuncOp function,
+                                 const DeferralGraph &graph,
+                                 const DeferralSolution &solution,
+                                 const CostModel &model)
+    : function(function), graph(graph), solution(solution), model(model),
+      usesOf(graph.getValues().size()) {
+  for (auto [i, use] : llvm::enumerate(graph.getUses()))
+    if (use.value != DeferralGraph::none)
+      usesOf[use.value].push_back(i);
+  for (const DeferralGraph::Conversion &conversion : graph.getConversions())
+    for (unsigned axis = 0; axis < graph.getAxes().size(); ++axis) {
+      RedistributeOp op = conversion.op;
+      if (conversion.from[axis] == Form::partial &&
+          conversion.to[axis] != Form::partial)
+        reductionsOf[axis].push_back({conversion.value,
+                                      op.getLoc(),
+                                      op->getAttrOfType<StringAttr>("site"),
+                                      op.getInput().getType(),
+                                      conversion.to[axis],
+                                      {},
+                                      nullptr});
+    }
+}
+
+void DeferralRemarks::addEstimate(unsigned axis,
+                                  const DeferralEstimate &estimate) {
+  DeferralEstimate &sum = estimates[axis];
+  sum.eager += estimate.eager;
+  sum.boundary += estimate.boundary;
+  sum.minCut += estimate.minCut;
+  sum.atLeast += estimate.atLeast;
+}
+
+Placement DeferralRemarks::at(Value value) const {
+  return cast<PlacedTensorType>(value.getType())
+      .getPlacements()[graph.getAxes().leaves[axis]];
+}
+
+StringRef DeferralRemarks::kindOf(Operation *op) const {
   return getCollectiveName(at(op->getOperand(0)), at(op->getResult(0)));
 }
 
-/// By ring algorithms, per rank.
-int64_t Deferral::bytesSentBy(Operation *op) const {
-  auto type = cast<PlacedTensorType>(op->getResult(0).getType());
-  return getBytesSent(get(op->getOperand(0)), type.getPlacements()[axis],
-                      type.getMesh().getLeafAxes()[axis].getSize(),
-                      bytesOf(op->getOperand(0)));
+bool DeferralRemarks::isPartial(unsigned number) const {
+  return at(graph.getValues()[number].root) == Placement::partial();
+}
+
+void DeferralRemarks::addMade(unsigned value, Reduction &reduction) const {
+  for (RedistributeOp op : (*made)[value])
+    if (!kindOf(op).empty())
+      reduction.places.insert(op);
 }
 
 /// Where the terms of a value that is computed Partial are reduced.
-void Deferral::findLater(unsigned entry, Reduction &reduction,
-                         llvm::BitVector &visited) const {
-  if (visited.test(entry))
+void DeferralRemarks::findLater(unsigned value, Reduction &reduction,
+                                llvm::BitVector &visited) const {
+  if (visited.test(value))
     return;
-  visited.set(entry);
-  for (Operation *op : entries[entry].madeBy)
-    if (op)
-      reduction.places.insert(op);
-  for (unsigned number : entries[entry].uses) {
-    const Use &use = uses[number];
-    if (use.kind == Use::Scatter && use.reduces)
-      reduction.places.insert(use.operand->getOwner());
-    if (use.kind == Use::AsResult && entries[use.result].form == PartialForm)
-      findLater(use.result, reduction, visited);
+  visited.set(value);
+  addMade(value, reduction);
+  for (unsigned number : usesOf[value]) {
+    const DeferralGraph::Use &use = graph.getUses()[number];
+    if (use.user != DeferralGraph::none &&
+        graph.getValues()[use.user].rules[axis] && isPartial(use.user) &&
+        solution.getNeed(graph, use)[axis] == Form::partial)
+      findLater(use.user, reduction, visited);
   }
 }
 
 /// Where the values that a replicated one is computed from are reduced.
-void Deferral::findEarlier(unsigned entry, Reduction &reduction,
-                           llvm::BitVector &visited) const {
-  if (visited.test(entry))
+void DeferralRemarks::findEarlier(unsigned number, Reduction &reduction,
+                                  llvm::BitVector &visited) const {
+  if (visited.test(number))
     return;
-  visited.set(entry);
-  for (Operation *op : entries[entry].madeBy)
-    if (op)
-      reduction.places.insert(op);
-  for (const CutItem::Operand &operand : items[entry].operands) {
-    const Flexible &from = entries[operand.item];
-    for (Operation *op : from.madeBy)
-      if (op)
-        reduction.places.insert(op);
-    if (from.form != PartialForm)
-      findEarlier(operand.item, reduction, visited);
+  visited.set(number);
+  const DeferralGraph::Value &value = graph.getValues()[number];
+  for (unsigned i = value.usesBegin; i < value.usesEnd; ++i) {
+    unsigned from = graph.getUses()[i].value;
+    if (from == DeferralGraph::none || !graph.getValues()[from].open)
+      continue;
+    addMade(from, reduction);
+    if (!isPartial(from))
+      findEarlier(from, reduction, visited);
   }
 }
 
-/// Why a reduction stays where it is.
-std::string Deferral::explainKept(const Reduction &reduction, Policy policy) {
-  for (unsigned number : entries[reduction.entry].uses) {
-    const Use &use = uses[number];
-    bool nonlinear = use.kind == Use::AsResult &&
-                     !items[use.result].allow[PartialForm] &&
-                     entries[use.result].form == WholeForm;
-    if (use.kind != Use::Replicated && !nonlinear)
+/// The collective that does what `reduction` did, for the same value.
+Operation *DeferralRemarks::findOwn(const Reduction &reduction) const {
+  if (!isPartial(reduction.value))
+    return nullptr;
+  Operation *cut = nullptr, *whole = nullptr;
+  for (RedistributeOp op : (*made)[reduction.value]) {
+    if (kindOf(op).empty())
       continue;
+    Placement to = at(op.getResult());
+    if (to.isReplicate())
+      whole = op;
+    else if (!cut || Form::cut(to.dim) == reduction.target)
+      cut = op;
+  }
+  return (reduction.target != Form::whole && cut) || !whole ? cut : whole;
+}
+
+/// Why a reduction stays where it is.
+std::string DeferralRemarks::explainKept(const Reduction &reduction,
+                                         Policy policy) {
+  for (unsigned number : usesOf[reduction.value]) {
+    const DeferralGraph::Use &use = graph.getUses()[number];
+    if (solution.getNeed(graph, use)[axis] != Form::whole)
+      continue;
+    // What could take it partial does not need it whole.
+    if (use.user != DeferralGraph::none) {
+      const AxisRule *rule = graph.getValues()[use.user].rules[axis];
+      if (rule && rule->allow[PartialLevel])
+        continue;
+    }
     Operation *user = use.operand->getOwner();
     if (!isa<func::ReturnOp>(user))
       return ("'" + user->getName().getStringRef() + "' needs it whole").str();
@@ -82,106 +142,103 @@ std::string Deferral::explainKept(const Reduction &reduction, Policy policy) {
     return name ? ("it leaves as '" + name.getValue() + "'").str()
                 : "it leaves as result " + std::to_string(result);
   }
-  return policy == Policy::Eager      ? "it becomes partial here"
-         : policy == Policy::Boundary ? "it cannot be later"
-         : reduction.scatter          ? "it is cut here"
-                                      : "no other place costs less";
+  return policy == Policy::Eager           ? "it becomes partial here"
+         : policy == Policy::Boundary      ? "it cannot be later"
+         : reduction.target != Form::whole ? "it is cut here"
+                                           : "no other place costs less";
 }
 
-void Deferral::emitRemark(const Reduction &reduction, StringRef fate,
-                          const std::string &why) {
-  // The operand may be the replicated form by now.
-  const Flexible &entry = entries[reduction.entry];
-  auto type = cast<PlacedTensorType>(entry.value.getType());
-  MeshAxisAttr meshAxis = type.getMesh().getLeafAxes()[axis];
-  Placement reduced =
-      reduction.scatter ? Placement::shard(0) : Placement::replicate();
-  int64_t before = getBytesSent(Placement::partial(), reduced,
-                                meshAxis.getSize(), bytesOf(entry.value));
+void DeferralRemarks::emitRemark(const Reduction &reduction, StringRef fate,
+                                 const std::string &why) {
+  MeshAttr mesh = graph.getAxes().mesh;
+  unsigned leaf = graph.getAxes().leaves[axis];
+  MeshAxisAttr meshAxis = mesh.getLeafAxes()[leaf];
+  bool scatters = reduction.target != Form::whole;
+  int64_t bytes = getLocalBytes(reduction.type);
+  int64_t before =
+      getBytesSent(Placement::partial(),
+                   scatters ? Placement::shard(0) : Placement::replicate(),
+                   meshAxis.getSize(), bytes);
   auto cost = [&](StringRef kind, int64_t bytes) {
     return model.get(kind == "all_reduce"       ? CollectiveKind::AllReduce
                      : kind == "reduce_scatter" ? CollectiveKind::ReduceScatter
                                                 : CollectiveKind::AllGather,
-                     type.getMesh(), axis, bytes);
+                     mesh, leaf, bytes);
   };
+  StringRef kind = scatters ? "reduce_scatter" : "all_reduce";
   int64_t after = 0, costAfter = 0;
   for (Operation *place : reduction.places) {
-    after += bytesSentBy(place);
-    costAfter += cost(kindOf(place, axis), bytesOf(place->getOperand(0)));
+    Value from = place->getOperand(0);
+    int64_t held = getLocalBytes(cast<PlacedTensorType>(from.getType()));
+    after += getBytesSent(at(from), at(place->getResult(0)), meshAxis.getSize(),
+                          held);
+    costAfter += cost(kindOf(place), held);
   }
-  int64_t costBefore = cost(reduction.scatter ? "reduce_scatter" : "all_reduce",
-                            bytesOf(entry.value));
 
   auto opts = remark::RemarkOpts::name(fate)
                   .category("spmd-defer-reductions")
                   .function(function.getName());
-  Location loc = reduction.op->getLoc();
-  auto remark =
-      fate == "kept" ? remark::analysis(loc, opts) : remark::passed(loc, opts);
+  auto remark = fate == "kept" ? remark::analysis(reduction.loc, opts)
+                               : remark::passed(reduction.loc, opts);
   remark << remark::metric("axis", meshAxis.getName().str())
-         << remark::metric("kind",
-                           std::string(reduction.scatter ? "reduce_scatter"
-                                                         : "all_reduce"));
-  if (auto site = reduction.op->getAttrOfType<StringAttr>("site"))
-    remark << remark::metric("site", site.str());
+         << remark::metric("kind", kind.str());
+  if (reduction.site)
+    remark << remark::metric("site", reduction.site.str());
   if (fate != "kept")
     for (Operation *place : reduction.places)
-      remark << remark::metric("to", kindOf(place, axis).str() + " " +
+      remark << remark::metric("to", kindOf(place).str() + " " +
                                          getPlace(place->getLoc()));
   remark << remark::metric("why", why) << remark::metric("bytes_before", before)
          << remark::metric("bytes_after", after)
-         << remark::metric("us_before", microseconds(costBefore))
+         << remark::metric("us_before", microseconds(cost(kind, bytes)))
          << remark::metric("us_after", microseconds(costAfter));
 }
 
-/// The collective that does what `reduction` did, for the same value.
-Operation *Deferral::findOwn(const Reduction &reduction) const {
-  if (reduction.scatter && uses[*reduction.scatter].reduces)
-    return reduction.op;
-  const Flexible &entry = entries[reduction.entry];
-  if (entry.form != PartialForm)
-    return nullptr;
-  Operation *whole = entry.madeBy[WholeForm], *cut = entry.madeBy[CutForm_];
-  return reduction.scatter && cut ? cut : whole ? whole : cut;
+void DeferralRemarks::emitEstimate() {
+  auto opts = remark::RemarkOpts::name("estimate")
+                  .category("spmd-defer-reductions")
+                  .function(function.getName());
+  auto remark = remark::analysis(function.getLoc(), opts);
+  const DeferralAxes &axes = graph.getAxes();
+  MeshAxisAttr meshAxis = axes.mesh.getLeafAxes()[axes.leaves[axis]];
+  const DeferralEstimate &estimate = estimates[axis];
+  remark << remark::metric("axis", meshAxis.getName().str())
+         << remark::metric("us_eager", microseconds(estimate.eager))
+         << remark::metric("us_boundary", microseconds(estimate.boundary))
+         << remark::metric("us_min_cut", microseconds(estimate.minCut))
+         << remark::metric("us_at_least", microseconds(estimate.atLeast));
 }
 
-void Deferral::emitRemarks(Policy policy) {
-  std::vector<Reduction> reductions;
-  for (auto [i, entry] : llvm::enumerate(entries))
-    for (Operation *conversion : entry.conversions)
-      reductions.push_back({conversion, unsigned(i), std::nullopt, {}});
-  for (auto [i, use] : llvm::enumerate(uses))
-    if (use.reduced)
-      reductions.push_back(
-          {use.operand->getOwner(), use.entry, unsigned(i), {}});
-  llvm::sort(reductions, [](const Reduction &lhs, const Reduction &rhs) {
-    return lhs.op->isBeforeInBlock(rhs.op);
-  });
-
+void DeferralRemarks::emitAxis(std::vector<Reduction> &reductions,
+                               Policy policy) {
   DenseMap<Operation *, unsigned> sharers;
   for (Reduction &reduction : reductions) {
-    const Flexible &entry = entries[reduction.entry];
-    llvm::BitVector visited(entries.size());
-    if (Operation *own = findOwn(reduction))
-      reduction.places.insert(own);
-    else if (entry.form == PartialForm)
-      findLater(reduction.entry, reduction, visited);
-    else
-      findEarlier(reduction.entry, reduction, visited);
+    llvm::BitVector visited(graph.getValues().size());
+    reduction.own = findOwn(reduction);
+    if (reduction.own) {
+      reduction.places.insert(reduction.own);
+      // Gathered after it was cut.
+      if (kindOf(reduction.own) == "all_gather")
+        reduction.places.insert(reduction.own->getOperand(0).getDefiningOp());
+    } else if (isPartial(reduction.value)) {
+      findLater(reduction.value, reduction, visited);
+    } else {
+      findEarlier(reduction.value, reduction, visited);
+    }
     for (Operation *place : reduction.places)
       ++sharers[place];
   }
 
   DenseSet<Operation *> kept;
   for (const Reduction &reduction : reductions) {
-    Operation *own = findOwn(reduction);
-    bool here = own && reduction.scatter.has_value() ==
-                           (kindOf(own, axis) == "reduce_scatter");
+    bool here =
+        reduction.own && (reduction.target != Form::whole) ==
+                             (kindOf(reduction.own) == "reduce_scatter");
     unsigned inPlaceOf =
         reduction.places.size() == 1 ? sharers[reduction.places.front()] : 1;
     if (reduction.places.empty()) {
       emitRemark(reduction, "removed", "nothing needs the sum");
-    } else if (here && kept.insert(own).second) {
+    } else if (here && kept.insert(reduction.own).second) {
       emitRemark(reduction, "kept", explainKept(reduction, policy));
     } else if (inPlaceOf > 1) {
       emitRemark(reduction, "merged",
@@ -192,5 +249,15 @@ void Deferral::emitRemarks(Policy policy) {
                  : policy == Policy::Boundary ? "it cannot be later"
                                               : "it becomes partial there");
     }
+  }
+}
+
+void DeferralRemarks::emit(const MadeConversions &made, Policy policy) {
+  this->made = &made;
+  for (axis = 0; axis < graph.getAxes().size(); ++axis) {
+    if (reductionsOf[axis].empty())
+      continue;
+    emitEstimate();
+    emitAxis(reductionsOf[axis], policy);
   }
 }

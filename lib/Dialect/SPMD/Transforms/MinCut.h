@@ -1,4 +1,4 @@
-//===- MinCut.h - Minimum cut of a small network ----------------*- C++ -*-===//
+//===- MinCut.h - Minimum cut of a network ----------------------*- C++ -*-===//
 //
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
@@ -20,28 +20,37 @@ public:
   static constexpr int64_t infinity = INT64_C(1) << 60;
   static constexpr unsigned source = 0, sink = 1;
 
-  MinCut() : edges(2) {}
-
-  unsigned addNode();
+  /// Removes all nodes and edges, but keeps the memory.
+  void clear();
+  unsigned addNode() { return numNodes++; }
   /// Costs `capacity` if `from` is on the source's side and `to` is not.
-  void addEdge(unsigned from, unsigned to, int64_t capacity);
+  void addEdge(unsigned from, unsigned to, int64_t capacity) {
+    edges.push_back({from, to, capacity});
+  }
   /// Computes the cut whose source side is largest; returns what it costs.
   int64_t solve();
   bool isOnSinkSide(unsigned node) const { return sinkSide[node]; }
 
 private:
   struct Edge {
+    unsigned from, to;
+    int64_t capacity;
+  };
+  /// An edge, or one turned round, as seen from the node that it leaves.
+  struct Arc {
     unsigned to;
     unsigned reverse;
     int64_t capacity;
   };
+  void sortArcs();
   bool findLevels();
   int64_t push();
 
-  std::vector<std::vector<Edge>> edges;
-  std::vector<int> levels;
-  std::vector<size_t> next;
-  std::vector<unsigned> path;
+  unsigned numNodes = 2;
+  std::vector<Edge> edges;
+  /// Those of each node, one node after the other.
+  std::vector<Arc> arcs;
+  std::vector<unsigned> begins, next, levels, queue, path;
   std::vector<bool> sinkSide;
 };
 

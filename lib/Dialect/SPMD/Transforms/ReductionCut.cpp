@@ -18,10 +18,10 @@ using llvm::SmallVector;
 /// The form that `item` needs of its operand number `i`.
 static uint8_t needOf(const CutItem &item, unsigned i) {
   const CutItem::Operand &operand = item.operands[i];
-  if (item.form == CutForm_)
-    return operand.wholeIfCut ? WholeForm : CutForm_;
-  if (item.form == PartialForm && item.product)
-    return i == item.carrier ? PartialForm : WholeForm;
+  if (item.form == CutLevel)
+    return operand.wholeIfCut ? WholeLevel : CutLevel;
+  if (item.form == PartialLevel && item.product)
+    return i == item.carrier ? PartialLevel : WholeLevel;
   return item.form;
 }
 
@@ -35,22 +35,22 @@ SmallVector<uint8_t> moe::spmd::getNeeds(ArrayRef<CutItem> items) {
       need = std::max(need, needOf(item, i));
     }
   for (auto [item, need] : llvm::zip_equal(items, needs))
-    if (need == CutForm_ && !item.cuttable)
-      need = WholeForm;
+    if (need == CutLevel && !item.cuttable)
+      need = WholeLevel;
   return needs;
 }
 
 int64_t moe::spmd::getCost(ArrayRef<CutItem> items) {
   int64_t cost = 0;
   for (auto [item, need] : llvm::zip_equal(items, getNeeds(items))) {
-    if (item.form == PartialForm)
+    if (item.form == PartialLevel)
       cost += item.penalty;
-    if (need != WholeForm)
+    if (need != WholeLevel)
       cost += item.otherCuts;
     if (need == item.form)
       continue;
-    cost += item.form == CutForm_ ? item.gather
-            : need == CutForm_    ? item.scatter
+    cost += item.form == CutLevel ? item.gather
+            : need == CutLevel    ? item.scatter
                                   : item.reduce;
   }
   return cost;
@@ -62,18 +62,18 @@ void moe::spmd::chooseCarriers(MutableArrayRef<CutItem> items) {
   for (const CutItem &item : items)
     needs.push_back(std::max(item.form, item.fixedUse));
   for (const CutItem &item : items)
-    if (item.form != PartialForm)
+    if (item.form != PartialLevel)
       for (unsigned i = 0; i < item.operands.size(); ++i) {
         uint8_t &need = needs[item.operands[i].item];
         need = std::max(need, needOf(item, i));
       }
   for (CutItem &item : items) {
-    if (!item.product || item.form != PartialForm)
+    if (!item.product || item.form != PartialLevel)
       continue;
     std::optional<unsigned> best;
     auto costOf = [&](unsigned i) {
       unsigned operand = item.operands[i].item;
-      return std::pair(needs[operand] == WholeForm ? 0 : items[operand].reduce,
+      return std::pair(needs[operand] == WholeLevel ? 0 : items[operand].reduce,
                        -int(needs[operand]));
     };
     for (unsigned i = 0; i < item.operands.size(); ++i)
@@ -125,6 +125,8 @@ private:
   SmallVector<Choice, 3> findBranches(ArrayRef<Choice> choices) const;
 
   MutableArrayRef<CutItem> items;
+  MinCut network;
+  SmallVector<Nodes> nodes;
   /// What the relaxed plan needs of each item.
   SmallVector<uint8_t> relaxedNeeds;
 };
@@ -143,8 +145,8 @@ int64_t Search::relax(ArrayRef<Choice> choices) {
     else
       kinds[choice.item] = choice.kind;
 
-  MinCut network;
-  SmallVector<Nodes> nodes;
+  network.clear();
+  nodes.clear();
   for (auto [i, item] : llvm::enumerate(items)) {
     bool allow[3] = {item.allow[0], item.allow[1], item.allow[2]};
     if (kinds[i] == Choice::NotPartial || kinds[i] == Choice::Cut)
@@ -169,7 +171,7 @@ int64_t Search::relax(ArrayRef<Choice> choices) {
       network.addEdge(of.computed[0], sink, never);
     if (!allow[2])
       network.addEdge(source, of.computed[1], never);
-    if (item.fixedUse != PartialForm)
+    if (item.fixedUse != PartialLevel)
       network.addEdge(of.needed[item.fixedUse - 1], sink, never);
     if (item.penalty)
       network.addEdge(of.computed[0], sink, item.penalty);
@@ -208,17 +210,17 @@ int64_t Search::relax(ArrayRef<Choice> choices) {
   }
   int64_t bound = network.solve();
   for (auto [i, item] : llvm::enumerate(items))
-    item.form = network.isOnSinkSide(nodes[i].computed[1])   ? WholeForm
-                : network.isOnSinkSide(nodes[i].computed[0]) ? CutForm_
-                                                             : PartialForm;
+    item.form = network.isOnSinkSide(nodes[i].computed[1])   ? WholeLevel
+                : network.isOnSinkSide(nodes[i].computed[0]) ? CutLevel
+                                                             : PartialLevel;
   relaxedNeeds.clear();
   for (const Nodes &of : nodes)
-    relaxedNeeds.push_back(network.isOnSinkSide(of.needed[1])   ? WholeForm
-                           : network.isOnSinkSide(of.needed[0]) ? CutForm_
-                                                                : PartialForm);
+    relaxedNeeds.push_back(network.isOnSinkSide(of.needed[1])   ? WholeLevel
+                           : network.isOnSinkSide(of.needed[0]) ? CutLevel
+                                                                : PartialLevel);
   chooseCarriers(items);
   for (auto [i, carrier] : llvm::enumerate(carriers))
-    if (carrier && items[i].form == PartialForm)
+    if (carrier && items[i].form == PartialLevel)
       items[i].carrier = carrier->operand;
   return bound;
 }
@@ -231,13 +233,13 @@ SmallVector<Choice, 3> Search::findBranches(ArrayRef<Choice> choices) const {
   };
   SmallVector<uint8_t> needs = getNeeds(items);
   for (auto [i, item] : llvm::enumerate(items)) {
-    if (!item.product || item.form != PartialForm || isSettled(i, true))
+    if (!item.product || item.form != PartialLevel || isSettled(i, true))
       continue;
     // The chosen carrier suits the relaxed plan.
     bool suits = true;
     for (unsigned k = 0; k < item.operands.size(); ++k)
-      suits &=
-          k == item.carrier || relaxedNeeds[item.operands[k].item] == WholeForm;
+      suits &= k == item.carrier ||
+               relaxedNeeds[item.operands[k].item] == WholeLevel;
     if (suits)
       continue;
     SmallVector<Choice, 3> branches;
@@ -257,7 +259,7 @@ SmallVector<Choice, 3> Search::findBranches(ArrayRef<Choice> choices) const {
     return branches;
   }
   for (auto [i, item] : llvm::enumerate(items))
-    if (item.form == CutForm_ && needs[i] == WholeForm && item.allow[0] &&
+    if (item.form == CutLevel && needs[i] == WholeLevel && item.allow[0] &&
         item.gather != item.reduce - item.scatter && !isSettled(i, false))
       return {{Choice::Cut, unsigned(i)}, {Choice::NotCut, unsigned(i)}};
   return {};

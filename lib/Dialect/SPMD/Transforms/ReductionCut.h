@@ -19,7 +19,7 @@
 namespace moe::spmd {
 
 /// Forms of a value, each made of those after it for nothing.
-enum Form : uint8_t { PartialForm, CutForm_, WholeForm };
+enum Level : uint8_t { PartialLevel, CutLevel, WholeLevel };
 
 /// A value whose form may be chosen.
 struct CutItem {
@@ -32,7 +32,7 @@ struct CutItem {
   /// For every moment that it is partial, to keep within a budget.
   int64_t penalty = 0;
   /// The form that fixed uses need.
-  uint8_t fixedUse = PartialForm;
+  uint8_t fixedUse = PartialLevel;
   /// Uses that cut another dimension, each a collective unless it is whole.
   int64_t otherCuts = 0;
 
@@ -52,7 +52,7 @@ struct CutItem {
 
   /// Chosen: the form it is computed in, and of a partial product the operand
   /// that carries.
-  uint8_t form = PartialForm;
+  uint8_t form = PartialLevel;
   unsigned carrier = 0;
 };
 

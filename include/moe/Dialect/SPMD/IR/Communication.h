@@ -19,6 +19,9 @@ namespace moe::spmd {
 /// Bytes that the rank with the largest piece holds of a value. Rows that are
 /// cut by expert count as if they were cut evenly.
 int64_t getLocalBytes(PlacedTensorType type);
+/// The same of the value placed otherwise.
+int64_t getLocalBytes(PlacedTensorType type,
+                      llvm::ArrayRef<Placement> placements);
 
 /// The collective that converts one axis from the one placement to the other:
 /// `all_reduce`, `reduce_scatter`, `all_gather`, `all_to_all`; empty if nothing
