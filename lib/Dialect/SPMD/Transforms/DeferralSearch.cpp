@@ -491,7 +491,6 @@ bool DeferralSearch::follow(ArrayRef<unsigned> order,
     auto here = std::pair(order.front(), plan);
     if (llvm::is_contained(visited, here))
       return true;
-    visited.push_back(std::move(here));
     DeferralPlan next = plan;
     for (unsigned axis : order) {
       if (!options.memoryBudget) {
@@ -502,6 +501,7 @@ bool DeferralSearch::follow(ArrayRef<unsigned> order,
         return false;
       }
     }
+    visited.push_back(std::move(here));
     if (isCrossed && !options.memoryBudget)
       improve(next);
     int64_t now = getCost(next);
