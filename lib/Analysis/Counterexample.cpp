@@ -66,11 +66,12 @@ private:
 } // namespace
 
 static Operation *getOperation(func::FuncOp function, unsigned index) {
-  return &*std::next(function.getBody().front().begin(), index);
+  return getOperations(function)[index];
 }
 
 static unsigned getIndex(Operation *op) {
-  return std::distance(op->getBlock()->begin(), Block::iterator(op));
+  auto operations = getOperations(op->getParentOfType<func::FuncOp>());
+  return llvm::find(operations, op) - operations.begin();
 }
 
 CounterexampleSearch::CounterexampleSearch(func::FuncOp original,
@@ -190,6 +191,10 @@ CounterexampleSearch::run(std::vector<Number> arguments) {
   one.setAfterOp([&](Operation *op, MutableArrayRef<Locals> results) {
     for (auto [result, locals] : llvm::zip_equal(op->getResults(), results))
       truth[result] = locals.front();
+    return success();
+  });
+  one.setOnPass([&](OpOperand &, ::mlir::Value to, const Locals &locals) {
+    truth[to] = locals.front();
     return success();
   });
   if (failed(one.run(function, single)))

@@ -54,10 +54,15 @@ static Operation *deciding(Operation *op) {
 /// The rule by which the results of `op` are what they are.
 static std::string citeRule(const PlacementAnalysis &analysis, Operation *op,
                             unsigned axis) {
+  if (!isa<PlacementOpInterface>(op))
+    return "";
   return citeRule(op, getClause(analysis.get(op->getResult(0), axis).step));
 }
 
 StringRef moe::spmd::ruleHelp(StringRef label) {
+  if (label == "R8")
+    return "compute it of constants, of arguments and of what loops count, "
+           "with arith and math";
   return label == "R6"
              ? "give it PlacementOpInterface, or compute it of operands"
              : "convert an operand with spmd.redistribute";
@@ -76,6 +81,11 @@ LogicalResult moe::spmd::emitRuleError(Operation *op, unsigned axis,
 }
 
 InFlightDiagnostic moe::spmd::emitMissingRule(Operation *op) {
+  if (op->getNumRegions())
+    return emitError(op->getLoc())
+           << "[R6] '" << op->getName()
+           << "' holds placed tensors in a region, and nothing is known of how "
+              "they pass in and out; help: use scf.for or scf.if";
   return emitError(op->getLoc())
          << "[R6] '" << op->getName()
          << "' has no placement rule, so nothing is known of "
@@ -89,6 +99,28 @@ LogicalResult moe::spmd::checkSingleBlock(func::FuncOp function) {
   return emitError(function.getLoc())
          << "[R6] nothing is known of placements that pass between the blocks "
             "of a function; help: use structured operations";
+}
+
+LogicalResult moe::spmd::checkRecursion(ArrayRef<func::FuncOp> functions) {
+  func::CallOp call = findRecursion(functions);
+  if (!call)
+    return success();
+  return emitError(call.getLoc())
+         << "[R9] by this call '@" << call.getCallee()
+         << "' calls itself, and does not end; help: use scf.for";
+}
+
+/// That ranks may go different ways.
+static InFlightDiagnostic emitRankDependence(const Finding &finding) {
+  InFlightDiagnostic diag = emitError(finding.op->getLoc());
+  diag << "[R8] " << describe(finding.op) << ": " << finding.reason
+       << ": ranks that go different ways wait for each other in different "
+          "collectives; help: "
+       << moe::spmd::ruleHelp(finding.label);
+  DenseSet<Value> known;
+  if (Operation *culprit = findRankDependence(finding.value, known))
+    diag.attachNote(culprit->getLoc()) << "it is computed here";
+  return diag;
 }
 
 //===----------------------------------------------------------------------===//
@@ -259,6 +291,8 @@ InFlightDiagnostic moe::spmd::emitError(const PlacementAnalysis &analysis,
                                         ArrayRef<Finding> findings) {
   if (findings.front().label == "R6" && findings.front().reason.empty())
     return emitMissingRule(findings.front().op);
+  if (findings.front().label == "R8")
+    return emitRankDependence(findings.front());
   InFlightDiagnostic diag = mlir::emitError(findings.front().op->getLoc());
   describeFaults(diag, analysis, findings);
   for (const Finding &finding : findings) {

@@ -16,10 +16,8 @@ bool Edit::operator==(const Edit &other) const {
          converts == other.converts;
 }
 
-EditableProgram::EditableProgram(func::FuncOp function) : function(function) {
-  for (Operation &op : function.getBody().front())
-    operations.push_back(&op);
-}
+EditableProgram::EditableProgram(func::FuncOp function)
+    : function(function), operations(moe::spmd::getOperations(function)) {}
 
 EditableProgram EditableProgram::clone() const {
   EditableProgram copy;
@@ -29,6 +27,9 @@ EditableProgram EditableProgram::clone() const {
   copy.function = cast<func::FuncOp>(op->clone(mapping));
   copy.function->removeAttr(SPMDDialect::kVjpAttr);
   copy.module->push_back(copy.function);
+  // What it calls comes with it.
+  for (func::FuncOp callee : getCallees(function))
+    copy.module->push_back(callee.clone());
   for (Operation *op : operations)
     copy.operations.push_back(op ? mapping.lookup(op) : nullptr);
   return copy;
@@ -191,8 +192,9 @@ EditableProgram::getFaults(const PlacementAnalysis &checked) {
     if (auto compute = op->getParentOfType<ComputeOp>())
       op = compute;
     if (numbers.empty())
-      for (auto [i, other] : llvm::enumerate(*op->getBlock()))
-        numbers[&other] = i;
+      for (auto [i, other] : llvm::enumerate(
+               moe::spmd::getOperations(op->getParentOfType<func::FuncOp>())))
+        numbers[other] = i;
     faults.insert({numbers.lookup(op), finding.axis});
   }
   return faults;
@@ -200,7 +202,7 @@ EditableProgram::getFaults(const PlacementAnalysis &checked) {
 
 void EditableProgram::forgetInferred(const AxisSet &except) {
   for (auto [number, op] : llvm::enumerate(operations)) {
-    if (!op || !isa<PlacementOpInterface>(op) ||
+    if (!op || !hasPlacementRule(op) ||
         isa<ClaimOp, BoundaryOp, RedistributeOp, OpaqueOp>(op))
       continue;
     for (Value result : op->getResults()) {

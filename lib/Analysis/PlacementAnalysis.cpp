@@ -48,20 +48,6 @@ static StringRef claimLabel(Placement truth, Placement claimed) {
   return claimed.isPartial() ? "G2" : "G1";
 }
 
-bool moe::spmd::touchesPlacedTensors(Operation *op) {
-  auto isPlaced = [](Value value) {
-    return isa<PlacedTensorType>(value.getType());
-  };
-  return op
-      ->walk([&](Operation *inner) {
-        return llvm::any_of(inner->getOperands(), isPlaced) ||
-                       llvm::any_of(inner->getResults(), isPlaced)
-                   ? WalkResult::interrupt()
-                   : WalkResult::advance();
-      })
-      .wasInterrupted();
-}
-
 namespace {
 
 /// What is known of operations that are alike and whose operands are what their
@@ -83,7 +69,11 @@ struct PlacementAnalysis::Visit {
 PlacementAnalysis::PlacementAnalysis(func::FuncOp function)
     : function(function) {
   Visit visited;
-  for (Operation &op : function.getBody().front())
+  visitBlock(function.getBody().front(), visited);
+}
+
+void PlacementAnalysis::visitBlock(Block &block, Visit &visited) {
+  for (Operation &op : block)
     visit(&op, visited);
 }
 
@@ -100,7 +90,18 @@ Derivation PlacementAnalysis::get(Value value, unsigned axis) const {
   PlacedTensorType type = placedType(value);
   Derivation derivation{type.getPlacements()[axis], TransferStep::Stated, {}};
   Operation *op = value.getDefiningOp();
-  if (!op)
+  SmallVector<OpOperand *, 2> sources = getSources(value);
+  if (!sources.empty()) {
+    // What a loop gives is what it yields, rather than where it starts.
+    bool isLoop = isa_and_nonnull<scf::ForOp>(op);
+    derivation.step = derivation.placement.isReplicate()
+                          ? TransferStep::Replicated
+                      : derivation.placement.isCut() ? TransferStep::Cut
+                                                     : TransferStep::Carried;
+    derivation.from = sources[isLoop ? 1 : 0]->get();
+    return derivation;
+  }
+  if (!isa_and_nonnull<PlacementOpInterface>(op))
     return derivation;
   derivation.step = TransferStep::Replicated;
   if (type.getMesh().getLeafAxes()[axis].getSize() == 1)
@@ -153,6 +154,7 @@ SmallVector<ArrayRef<Finding>> PlacementAnalysis::getErrors() const {
   for (const Finding &finding : findings) {
     bool isSame =
         !errors.empty() && errors.back().front().op == finding.op &&
+        errors.back().front().value == finding.value &&
         errors.back().front().label.front() == finding.label.front() &&
         !finding.label.starts_with("R") && !isa<func::ReturnOp>(finding.op);
     if (isSame)
@@ -225,6 +227,16 @@ static Value beforeConversions(Value value) {
   return value;
 }
 
+/// Records a finding about ragged rows, on the axis that cuts them.
+void PlacementAnalysis::recordRows(Finding finding) {
+  unsigned numAxes = placedType(finding.value).getPlacements().size();
+  for (unsigned axis = 0; axis < numAxes; ++axis)
+    if (getTruth(finding.value, axis).isRagged())
+      finding.axis = axis;
+  finding.truth = getTruth(finding.value, finding.axis);
+  record(std::move(finding));
+}
+
 /// Rows of two dispatches are cut at different places, which no placement says.
 void PlacementAnalysis::checkRows(Operation *op, int cutsOperand) {
   Value named;
@@ -241,12 +253,7 @@ void PlacementAnalysis::checkRows(Operation *op, int cutsOperand) {
       finding.label = "R4";
       finding.reason = "its rows are cut by other expert numbers than those it "
                        "meets here";
-      unsigned numAxes = placedType(operand).getPlacements().size();
-      for (unsigned axis = 0; axis < numAxes; ++axis)
-        if (getTruth(operand, axis).isRagged())
-          finding.axis = axis;
-      finding.truth = getTruth(operand, finding.axis);
-      record(std::move(finding));
+      recordRows(std::move(finding));
       return;
     }
     named = cut;
@@ -310,55 +317,17 @@ bool PlacementAnalysis::visitAxis(Operation *op, unsigned axis) {
   return holds;
 }
 
-void PlacementAnalysis::visitReturn(func::ReturnOp op) {
-  for (auto [i, value] : llvm::enumerate(op.getOperands())) {
-    PlacedTensorType type = placedType(value);
-    if (!type)
-      continue;
-    bool isPlain = isAsBelieved(value) && !taints.contains(value);
-    if (isPlain)
-      continue;
-    for (auto [axis, meshAxis] :
-         llvm::enumerate(type.getMesh().getLeafAxes())) {
-      Placement truth = getTruth(value, axis);
-      Placement believed = type.getPlacements()[axis];
-      if (meshAxis.getSize() == 1 || !truth.isMixed())
-        continue;
-      Finding finding;
-      finding.op = op;
-      finding.value = value;
-      finding.axis = axis;
-      finding.label = "G5";
-      finding.reason = "returns a sum in which a replicated term met a partial "
-                       "one, as if it were partial<sum>";
-      finding.truth = truth;
-      finding.believed = believed;
-      finding.reaches.insert(i);
-      // Other results may be wrong for reasons of their own.
-      if (taints.contains(value)) {
-        consequences.push_back({op, axis});
-        continue;
-      }
-      if (Operation *mix = getMix(value, axis)) {
-        auto [entry, isNew] = mixes.try_emplace({mix, axis}, findings.size());
-        if (!isNew) {
-          consequences.push_back({op, axis});
-          findings[entry->second].reaches.insert(i);
-          continue;
-        }
-      }
-      findings.push_back(std::move(finding));
-    }
-    if (taints.contains(value))
-      for (unsigned index : getTaints(value))
-        findings[index].reaches.insert(i);
-  }
-}
-
 void PlacementAnalysis::visit(Operation *op, Visit &visited) {
   if (auto ret = dyn_cast<func::ReturnOp>(op))
     return visitReturn(ret);
-  bool hasRule = isa<PlacementOpInterface>(op);
+  // Its operation looks at it.
+  if (isa<scf::YieldOp>(op))
+    return;
+  if (isStructured(op))
+    return visitStructured(op, visited);
+  if (auto call = dyn_cast<func::CallOp>(op))
+    return visitCall(call);
+  bool hasRule = hasPlacementRule(op);
   if (!hasRule && !touchesPlacedTensors(op))
     return;
   // Inherited before anything new is found here.

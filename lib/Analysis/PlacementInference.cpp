@@ -4,14 +4,17 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Types are what the program's author believes. A function is one block of
-// operations on values, so one sweep in order reaches the fixed point.
+// Types are what the program's author believes. One sweep in order reaches the
+// fixed point, also where there are loops: what a loop carries is placed as it
+// starts, which is known when the sweep comes to the loop, and a placement that
+// is known never changes. What is yielded agrees with it, or that is an error.
 //
 //===----------------------------------------------------------------------===//
 
 #include "moe/Analysis/PlacementInference.h"
 #include "moe/Analysis/AlikeOperations.h"
 #include "moe/Analysis/PlacementAnalysis.h"
+#include "moe/Dialect/SPMD/IR/ControlFlow.h"
 
 using namespace mlir;
 using namespace moe::spmd;
@@ -24,7 +27,13 @@ public:
 
 private:
   static LogicalResult checkArguments(func::FuncOp function);
+  LogicalResult inferBlock(Block &block);
   LogicalResult inferOperation(Operation *op);
+  LogicalResult inferLoop(scf::ForOp loop);
+  LogicalResult inferBranch(scf::IfOp branch);
+  static LogicalResult checkCall(func::CallOp call);
+  /// `value` is placed as `source`, from which it comes.
+  void pass(Value source, Value value);
   /// Finds the result types of an operation on its own.
   LogicalResult inferTypes(Operation *op, SmallVectorImpl<Type> &types);
   /// The placement of each result on `axis`, or an error.
@@ -125,10 +134,123 @@ static bool contradictsOperand(Operation *op) {
              [](Placement p, Placement q) { return p.implies(q); });
 }
 
+void PlacementInference::pass(Value source, Value value) {
+  value.setType(source.getType());
+  if (doubtful.contains(source))
+    doubtful.insert(value);
+}
+
+/// The first leaf axis on which two placed tensors lie differently, if any.
+static std::optional<unsigned> findDifference(Type lhs, Type rhs) {
+  auto one = dyn_cast<PlacedTensorType>(lhs),
+       other = dyn_cast<PlacedTensorType>(rhs);
+  if (!one || !other)
+    return std::nullopt;
+  for (auto [axis, a, b] :
+       llvm::enumerate(one.getPlacements(), other.getPlacements()))
+    if (a != b)
+      return axis;
+  return std::nullopt;
+}
+
+/// Reports (I3) that a value of `op` is placed in two ways, at `one` and
+/// `other`.
+static LogicalResult emitTwoPlacements(Operation *op, unsigned axis,
+                                       OpOperand &one, OpOperand &other) {
+  auto placementOf = [&](OpOperand &operand) {
+    return cast<PlacedTensorType>(operand.get().getType())
+        .getPlacements()[axis]
+        .str();
+  };
+  auto mesh = cast<PlacedTensorType>(one.get().getType()).getMesh();
+  bool isLoop = isa<scf::ForOp>(op);
+  InFlightDiagnostic diag = emitError(op->getLoc());
+  diag << "[I3] '" << op->getName() << "' over '"
+       << mesh.getLeafAxes()[axis].getName().getValue() << "': "
+       << (isLoop ? "carries a value that starts "
+                  : "gives a value that one branch has ")
+       << placementOf(one)
+       << (isLoop ? " and is yielded " : " and the other one ")
+       << placementOf(other)
+       << "; help: convert the one or the other with spmd.redistribute";
+  auto note = [&](OpOperand &operand, StringRef what) {
+    diag.attachNote(isa<scf::YieldOp>(operand.getOwner())
+                        ? operand.getOwner()->getLoc()
+                        : operand.get().getLoc())
+        << "it is " << placementOf(operand) << " " << what;
+  };
+  note(one, isLoop ? "where it starts" : "here");
+  note(other, isLoop ? "where it is yielded" : "here");
+  return diag;
+}
+
+LogicalResult PlacementInference::inferLoop(scf::ForOp loop) {
+  for (auto [init, argument] :
+       llvm::zip_equal(loop.getInitArgs(), loop.getRegionIterArgs()))
+    pass(init, argument);
+  if (failed(inferBlock(*loop.getBody())))
+    return failure();
+  for (Value result : loop.getResults()) {
+    SmallVector<OpOperand *, 2> sources = getSources(result);
+    if (auto axis = findDifference(sources[0]->get().getType(),
+                                   sources[1]->get().getType()))
+      return emitTwoPlacements(loop, *axis, *sources[0], *sources[1]);
+    pass(sources[0]->get(), result);
+    if (doubtful.contains(sources[1]->get()))
+      doubtful.insert(result);
+  }
+  return success();
+}
+
+LogicalResult PlacementInference::inferBranch(scf::IfOp branch) {
+  for (Region &region : branch->getRegions())
+    for (Block &block : region)
+      if (failed(inferBlock(block)))
+        return failure();
+  for (Value result : branch.getResults()) {
+    SmallVector<OpOperand *, 2> sources = getSources(result);
+    if (auto axis = findDifference(sources[0]->get().getType(),
+                                   sources[1]->get().getType()))
+      return emitTwoPlacements(branch, *axis, *sources[0], *sources[1]);
+    for (OpOperand *source : sources)
+      pass(source->get(), result);
+  }
+  return success();
+}
+
+/// The callee's signature says how what is passed and returned lies.
+LogicalResult PlacementInference::checkCall(func::CallOp call) {
+  for (auto [i, type] : llvm::enumerate(call.getResultTypes()))
+    if (auto placed = dyn_cast<PlacedTensorType>(type);
+        placed && placed.hasUnknownPlacement())
+      return emitError(call.getLoc())
+             << "[I4] how result " << i << " of '@" << call.getCallee()
+             << "' lies is not given: " << type
+             << "; help: state it in the function's signature, on which those "
+                "who call it rely";
+  return success();
+}
+
+LogicalResult PlacementInference::inferBlock(Block &block) {
+  for (Operation &op : block)
+    if (failed(inferOperation(&op)))
+      return failure();
+  return success();
+}
+
 LogicalResult PlacementInference::inferOperation(Operation *op) {
-  if (isa<func::ReturnOp>(op))
+  if (isa<func::ReturnOp, scf::YieldOp>(op))
     return success();
-  if (!isa<PlacementOpInterface>(op))
+  if (auto call = dyn_cast<func::CallOp>(op))
+    return checkCall(call);
+  if (isStructured(op)) {
+    if (!touchesPlacedTensors(op))
+      return success();
+    if (auto loop = dyn_cast<scf::ForOp>(op))
+      return inferLoop(loop);
+    return inferBranch(cast<scf::IfOp>(op));
+  }
+  if (!hasPlacementRule(op))
     return touchesPlacedTensors(op) ? LogicalResult(emitMissingRule(op))
                                     : success();
 
@@ -156,11 +278,12 @@ LogicalResult PlacementInference::run(func::FuncOp function) {
     return success();
   if (failed(checkArguments(function)) || failed(checkSingleBlock(function)))
     return failure();
-  for (Operation &op : function.getBody().front())
-    if (failed(inferOperation(&op)))
-      return failure();
-  if (auto ret =
-          dyn_cast<func::ReturnOp>(function.getBody().front().getTerminator()))
+  if (failed(inferBlock(function.getBody().front())))
+    return failure();
+  auto ret =
+      dyn_cast<func::ReturnOp>(function.getBody().front().getTerminator());
+  // What was stated stays: others may be reading it.
+  if (ret && ret.getOperandTypes() != function.getResultTypes())
     function.setFunctionType(FunctionType::get(function.getContext(),
                                                function.getArgumentTypes(),
                                                ret.getOperandTypes()));

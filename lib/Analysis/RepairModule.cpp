@@ -70,7 +70,8 @@ bool FunctionRepairer::repairOne() {
     ScopedDiagnosticHandler silence(written.getContext(),
                                     [](Diagnostic &) { return success(); });
     func::FuncOp checked = copyAndInfer(module);
-    if (!checked || failed(checkSingleBlock(checked)))
+    if (!checked || failed(checkSingleBlock(checked)) ||
+        failed(checkRecursion(checked)))
       return false;
     analysis = std::make_unique<PlacementAnalysis>(checked);
     if (analysis->getFindings().empty())
@@ -103,8 +104,8 @@ void FunctionRepairer::apply(const Repair &repair,
   for (const Edit &edit : repair.edits)
     (void)program.apply(edit);
   EditableProgram::AxisSet except;
-  for (auto [number, op] : llvm::enumerate(written.getBody().front()))
-    for (unsigned axis : faults.lookup(&op))
+  for (auto [number, op] : llvm::enumerate(getOperations(written)))
+    for (unsigned axis : faults.lookup(op))
       except.insert({number, axis});
   restateTypes(except);
   forgetJoint();
@@ -212,6 +213,22 @@ void FunctionRepairer::leaveUnreduced() {
       << describeCost(saved) << "; tried: gradients equal those of one device";
 }
 
+/// Placements that are given become those that are known.
+static void restate(ValueRange given, ValueRange known) {
+  for (auto [value, other] : llvm::zip_equal(given, known)) {
+    auto type = dyn_cast<PlacedTensorType>(value.getType());
+    if (!type)
+      continue;
+    SmallVector<Placement> placements(type.getPlacements());
+    for (auto [placement, after] : llvm::zip_equal(
+             placements,
+             cast<PlacedTensorType>(other.getType()).getPlacements()))
+      if (!placement.isUnknown())
+        placement = after;
+    value.setType(type.withPlacements(placements));
+  }
+}
+
 /// Placements that were given, and follow by a rule, become what follows now.
 void FunctionRepairer::restateTypes(const EditableProgram::AxisSet &except) {
   EditableProgram copy = EditableProgram(written).clone();
@@ -222,20 +239,12 @@ void FunctionRepairer::restateTypes(const EditableProgram::AxisSet &except) {
   if (failed(inferPlacements(inferred)))
     return;
   for (auto [op, other] :
-       llvm::zip_equal(written.getBody().front(), inferred.getBody().front()))
-    for (auto [result, known] :
-         llvm::zip_equal(op.getResults(), other.getResults())) {
-      auto type = dyn_cast<PlacedTensorType>(result.getType());
-      if (!type)
-        continue;
-      SmallVector<Placement> placements(type.getPlacements());
-      for (auto [placement, after] : llvm::zip_equal(
-               placements,
-               cast<PlacedTensorType>(known.getType()).getPlacements()))
-        if (!placement.isUnknown())
-          placement = after;
-      result.setType(type.withPlacements(placements));
-    }
+       llvm::zip_equal(getOperations(written), getOperations(inferred))) {
+    restate(op->getResults(), other->getResults());
+    if (auto loop = dyn_cast<scf::ForOp>(op))
+      restate(loop.getRegionIterArgs(),
+              cast<scf::ForOp>(other).getRegionIterArgs());
+  }
   Operation *ret = written.getBody().front().getTerminator();
   written.setFunctionType(FunctionType::get(written.getContext(),
                                             written.getArgumentTypes(),

@@ -21,10 +21,8 @@ static constexpr StringLiteral kWriteUnknown =
     "spmd.redistribute";
 
 static Operation *getWritten(func::FuncOp written, const Edit &edit) {
-  for (auto [i, op] : llvm::enumerate(written.getBody().front()))
-    if (i == edit.op)
-      return &op;
-  return nullptr;
+  SmallVector<Operation *> operations = getOperations(written);
+  return edit.op < operations.size() ? operations[edit.op] : nullptr;
 }
 
 /// `an all-reduce`, or what else the conversion does.

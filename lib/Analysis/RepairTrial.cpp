@@ -47,6 +47,12 @@ LogicalResult RepairTrial::run(bool differentiated) {
   for (unsigned i = 0; i < program.getNumOperations(); ++i)
     if (Operation *op = program.getOperation(i))
       op->setLoc(numberLoc(context, i));
+  // What is called is none of its operations.
+  for (auto callee : program.getModule().getOps<func::FuncOp>())
+    if (callee != function)
+      callee.walk([&](Operation *op) {
+        op->setLoc(numberLoc(context, std::numeric_limits<unsigned>::max()));
+      });
   for (BlockArgument argument : function.getArguments())
     argument.setLoc(numberLoc(context, program.getNumOperations() +
                                            argument.getArgNumber()));
@@ -74,8 +80,8 @@ LogicalResult RepairTrial::run(bool differentiated) {
     faults.push_back(keyOf(finding.op, finding.axis));
   for (auto [op, axis] : analysis->getConsequences())
     consequences.push_back(keyOf(op, axis));
-  for (Operation &op : checked.getBody().front())
-    cost += getCommunication(&op);
+  for (Operation *op : getOperations(checked))
+    cost += getCommunication(op);
   return success();
 }
 
@@ -83,9 +89,7 @@ std::optional<std::string> RepairTrial::execute() const {
   func::FuncOp function = checked;
   // Faults that are not this repair's affair; execution puts them right.
   DenseSet<unsigned> others;
-  SmallVector<Operation *> operations;
-  for (Operation &op : function.getBody().front())
-    operations.push_back(&op);
+  SmallVector<Operation *> operations = getOperations(function);
   for (const Finding &finding : analysis->getFindings())
     others.insert(llvm::find(operations, finding.op) - operations.begin());
 
@@ -116,8 +120,8 @@ std::optional<std::string> RepairTrial::execute() const {
   auto execution = reference::checkExactly(function, *mesh, random);
   if (failed(execution))
     return reason.empty() ? "the reference can't run it" : reason;
-  for (auto [i, op] : llvm::enumerate(function.getBody().front())) {
-    if (!execution->faults.contains(&op) || others.contains(i))
+  for (auto [i, op] : llvm::enumerate(getOperations(function))) {
+    if (!execution->faults.contains(op) || others.contains(i))
       continue;
     // What only follows from another fault is not reported a second time.
     if (others.empty() || isa<ClaimOp, BoundaryOp>(op))

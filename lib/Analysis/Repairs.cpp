@@ -100,7 +100,7 @@ static bool isCheaper(const Repair &a, const Repair &b) {
 void RepairSearch::tryLeftPartial(ArrayRef<Finding> error,
                                   SmallVectorImpl<Repair> &repairs) {
   constexpr unsigned mostRounds = 8;
-  int64_t size = base->checked.getBody().front().getOperations().size();
+  int64_t size = getOperations(base->checked).size();
   EditableProgram edited = program.clone();
   std::unique_ptr<RepairTrial> trial = check(edited);
   Repair repair;
@@ -150,7 +150,7 @@ SmallVector<Repair> RepairSearch::find(ArrayRef<Finding> error) {
   std::vector<Open> open;
   auto tryEdits = [&](const EditableProgram &from, ArrayRef<Edit> before,
                       ArrayRef<Edit> edits, bool mayGoOn) {
-    int64_t size = base->checked.getBody().front().getOperations().size();
+    int64_t size = getOperations(base->checked).size();
     Repair repair;
     llvm::append_range(repair.edits, before);
     llvm::append_range(repair.edits, edits);

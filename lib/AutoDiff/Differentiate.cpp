@@ -8,6 +8,7 @@
 #include "mlir/IR/IRMapping.h"
 #include "moe/AutoDiff/Passes.h"
 #include "moe/Dialect/MoE/IR/MoE.h"
+#include "moe/Dialect/SPMD/IR/ControlFlow.h"
 
 namespace moe {
 #define GEN_PASS_DEF_DIFFERENTIATE
@@ -42,7 +43,7 @@ PlacedTensorType seedType(PlacedTensorType type, PlacementsAttr stated) {
   return type.withPlacements(placements);
 }
 
-/// Makes one joint function.
+/// Makes one joint function. What the primal one calls becomes part of it.
 class Differentiator {
 public:
   Differentiator(func::FuncOp primal, SymbolTable &symbols)
@@ -51,8 +52,10 @@ public:
   LogicalResult run();
 
 private:
-  LogicalResult checkPrimal();
-  /// Creates the function with its arguments; results are set at the end.
+  LogicalResult checkBlock();
+  /// Whether all that there is to differentiate can be.
+  LogicalResult checkOperations();
+  /// Adds the arguments; results are set at the end.
   void createJoint();
   LogicalResult emitBackward(func::ReturnOp primalReturn);
   LogicalResult emitOperandCotangents(Operation *op);
@@ -94,7 +97,7 @@ private:
   Operation *lastInferred = nullptr;
 };
 
-LogicalResult Differentiator::checkPrimal() {
+LogicalResult Differentiator::checkBlock() {
   if (!llvm::hasSingleElement(primal.getBody()))
     return primal.emitError("[A1] cannot differentiate a function with several "
                             "blocks; help: use structured operations");
@@ -103,12 +106,22 @@ LogicalResult Differentiator::checkPrimal() {
     return body.getTerminator()->emitError(
         "[A1] cannot differentiate a function that does not end in "
         "func.return; help: end it so");
-  for (Operation &op : body)
+  return success();
+}
+
+LogicalResult Differentiator::checkOperations() {
+  for (Operation &op : joint.getBody().front()) {
+    if (isStructured(&op) && touchesPlacedTensors(&op))
+      return op.emitError("[A1] cannot differentiate through '")
+             << op.getName()
+             << "'; help: write the joint function with its loops and branches "
+                "and end its name in '.vjp'";
     for (Value result : op.getResults())
       if (auto type = dyn_cast<PlacedTensorType>(result.getType()))
         if (type.hasUnknownPlacement())
           return op.emitError("[A2] its placement is not known yet; help: run "
                               "spmd-infer-placements first");
+  }
   return success();
 }
 
@@ -122,11 +135,6 @@ StringRef Differentiator::nameOf(DictionaryAttr attrs, StringRef fallback,
 }
 
 void Differentiator::createJoint() {
-  joint = primal.clone();
-  joint.setName(getJointName(primal));
-  joint->removeAttr(SPMDDialect::kVjpAttr);
-  symbols.insert(joint, std::next(Block::iterator(primal)));
-
   auto primalReturn =
       cast<func::ReturnOp>(joint.getBody().front().getTerminator());
   for (auto [i, result] : llvm::enumerate(primalReturn.getOperands())) {
@@ -334,7 +342,13 @@ void Differentiator::finish(func::ReturnOp primalReturn) {
 }
 
 LogicalResult Differentiator::run() {
-  if (failed(checkPrimal()))
+  if (failed(checkBlock()))
+    return failure();
+  joint = primal.clone();
+  joint.setName(getJointName(primal));
+  joint->removeAttr(SPMDDialect::kVjpAttr);
+  symbols.insert(joint, std::next(Block::iterator(primal)));
+  if (failed(inlineCalls(joint, "[A1] ")) || failed(checkOperations()))
     return failure();
   createJoint();
   auto primalReturn =
@@ -350,7 +364,7 @@ LogicalResult Differentiator::run() {
 } // namespace
 
 bool moe::isDifferentiated(func::FuncOp function) {
-  return !function.isDeclaration() &&
+  return !function.isDeclaration() && !function.isPrivate() &&
          !function.getName().ends_with(kJointSuffix) &&
          llvm::any_of(function.getResultTypes(), hasGradient);
 }

@@ -100,8 +100,9 @@ void moe::registerCompilerDialects(DialectRegistry &registry) {
   tensor::registerBufferizableOpInterfaceExternalModels(registry);
 }
 
-void moe::buildMoELocalizePipeline(OpPassManager &pm, int64_t bucketBytes) {
-  pm.addPass(createLocalize());
+void moe::buildMoELocalizePipeline(OpPassManager &pm, int64_t bucketBytes,
+                                   bool straightLine) {
+  pm.addPass(createLocalize({straightLine}));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   rt::BucketCollectivesOptions buckets;
@@ -129,7 +130,11 @@ void moe::buildMoELowerCPUPipeline(OpPassManager &pm) {
   pm.addNestedPass<func::FuncOp>(rt::createFuseElementwise());
   pm.addPass(createCSEPass());
 
-  pm.addPass(bufferization::createOneShotBufferizePass());
+  // What a loop carries need not stay in one buffer: it is freed like any
+  // other.
+  bufferization::OneShotBufferizePassOptions buffers;
+  buffers.allowReturnAllocsFromLoops = true;
+  pm.addPass(bufferization::createOneShotBufferizePass(buffers));
   bufferization::buildBufferDeallocationPipeline(pm);
   pm.addPass(createConvertBufferizationToMemRefPass());
 
@@ -209,7 +214,8 @@ void moe::registerMoEPassesAndPipelines() {
   PassPipelineRegistration<>("moe-form-kernels",
                              "from a verified function to kernels and launches",
                              [](OpPassManager &pm) {
-                               buildMoELocalizePipeline(pm);
+                               buildMoELocalizePipeline(pm, 4096,
+                                                        /*straightLine=*/true);
                                buildMoEFormKernelsPipeline(pm);
                              });
 }

@@ -21,7 +21,8 @@ namespace {
 class Executor {
 public:
   Executor(mlir::func::FuncOp function, const RankMesh &mesh, Random &random)
-      : function(function), mesh(mesh), random(random) {}
+      : function(function), mesh(mesh), random(random),
+        single(mesh.unsharded()), ranks(mesh) {}
 
   mlir::FailureOr<Execution> run();
 
@@ -31,6 +32,7 @@ private:
   Value<Field> drawArgument(mlir::BlockArgument argument);
   mlir::LogicalResult placeArguments();
   mlir::LogicalResult runUnsharded();
+  const Value<Field> &truthOf(mlir::Value value) const;
   bool means(const Locals &locals, mlir::Value value) const;
   mlir::FailureOr<Locals> believed(mlir::Value value);
   bool areOperandsMeant(mlir::Operation *op) const;
@@ -38,13 +40,21 @@ private:
                             llvm::MutableArrayRef<Locals> results);
   mlir::FailureOr<Locals> visitFailure(mlir::Operation *op,
                                        llvm::StringRef why);
+  mlir::LogicalResult visitPassed(mlir::OpOperand &from, mlir::Value to,
+                                  Locals &locals);
 
   mlir::func::FuncOp function;
   const RankMesh &mesh;
   Random &random;
+  Interpreter<Field> single, ranks;
   std::vector<Value<Field>> globals;
   std::vector<Locals> arguments;
-  llvm::DenseMap<mlir::Value, Value<Field>> truth;
+  /// What a value is on one device, each time that it is computed.
+  llvm::DenseMap<mlir::Value, std::vector<Value<Field>>> truth;
+  /// How often the ranks have computed it so far.
+  llvm::DenseMap<mlir::Value, size_t> numComputed;
+  /// Values that mean something else now.
+  llvm::DenseSet<mlir::Value> meaningless;
   Execution execution;
 };
 
@@ -90,8 +100,19 @@ Value<Field> Executor::drawArgument(mlir::BlockArgument argument) {
 
 mlir::LogicalResult Executor::placeArguments() {
   for (mlir::BlockArgument argument : function.getArguments()) {
+    // How often something is done, or whether.
+    if (argument.getType().isIntOrIndex()) {
+      bool isBoolean = argument.getType().isInteger(1);
+      int64_t value = isBoolean ? random() % 2 : 1 + random() % 3;
+      single.setInteger(argument.getArgNumber(), value);
+      ranks.setInteger(argument.getArgNumber(), value);
+      globals.emplace_back();
+      arguments.emplace_back();
+      continue;
+    }
     globals.push_back(drawArgument(argument));
-    truth[argument] = globals.back();
+    truth[argument] = {globals.back()};
+    numComputed[argument] = 1;
     std::string error;
     auto locals = place(globals.back(), mesh, typeOf(argument).getPlacements(),
                         random, {}, error);
@@ -103,10 +124,14 @@ mlir::LogicalResult Executor::placeArguments() {
 }
 
 mlir::LogicalResult Executor::runUnsharded() {
-  Interpreter<Field> single(mesh.unsharded());
   single.setAfterOp(
       [&](mlir::Operation *op, llvm::MutableArrayRef<Locals> results) {
-        truth[op->getResult(0)] = results.front().front();
+        truth[op->getResult(0)].push_back(results.front().front());
+        return mlir::success();
+      });
+  single.setOnPass(
+      [&](mlir::OpOperand &, mlir::Value to, const Locals &locals) {
+        truth[to].push_back(locals.front());
         return mlir::success();
       });
   std::vector<Locals> locals;
@@ -116,33 +141,38 @@ mlir::LogicalResult Executor::runUnsharded() {
   return single.run(function, locals);
 }
 
+/// All ranks go the way that one device goes.
+const Value<Field> &Executor::truthOf(mlir::Value value) const {
+  return truth.find(value)->second[numComputed.lookup(value) - 1];
+}
+
 bool Executor::means(const Locals &locals, mlir::Value value) const {
   auto type = typeOf(value);
   Denotation<Field> denoted =
       denote(locals, mesh, type.getShape(), type.getPlacements());
-  return denoted.global && denoted.global->hasSameBits(truth.lookup(value));
+  return denoted.global && denoted.global->hasSameBits(truthOf(value));
 }
 
 /// What the type of `value` says of it, placed.
 mlir::FailureOr<Executor::Locals> Executor::believed(mlir::Value value) {
   // Rows are cut where the choice of experts that they follow cuts them.
   std::vector<int64_t> counts;
-  for (mlir::Operation &op : function.getBody().front()) {
-    auto number = op.getAttrOfType<mlir::IntegerAttr>("num_experts");
-    if (!number || !counts.empty())
+  for (mlir::Operation *op : spmd::getOperations(function)) {
+    auto number = op->getAttrOfType<mlir::IntegerAttr>("num_experts");
+    if (!number || !counts.empty() || !numComputed.contains(op->getOperand(1)))
       continue;
     std::string error;
     auto counted =
-        count(truth.lookup(op.getOperand(1)).indices(), number.getInt(), error);
+        count(truthOf(op->getOperand(1)).indices(), number.getInt(), error);
     if (failed(counted))
-      return op.emitError(error);
+      return op->emitError(error);
     counts = counted->data;
   }
   std::string error;
-  auto locals = place(truth.lookup(value), mesh, typeOf(value).getPlacements(),
+  auto locals = place(truthOf(value), mesh, typeOf(value).getPlacements(),
                       random, counts, error);
   if (failed(locals))
-    return value.getDefiningOp()->emitError(error);
+    return mlir::emitError(value.getLoc()) << error;
   return locals;
 }
 
@@ -172,14 +202,15 @@ static bool mayMixTerms(mlir::Operation *op) {
 }
 
 bool Executor::areOperandsMeant(mlir::Operation *op) const {
-  return llvm::none_of(op->getOperands(), [&](mlir::Value v) {
-    return execution.meaningless.contains(v);
-  });
+  return llvm::none_of(op->getOperands(),
+                       [&](mlir::Value v) { return meaningless.contains(v); });
 }
 
 mlir::LogicalResult Executor::visit(mlir::Operation *op,
                                     llvm::MutableArrayRef<Locals> results) {
   mlir::Value value = op->getResult(0);
+  ++numComputed[value];
+  meaningless.erase(value);
   execution.claims += llvm::isa<spmd::ClaimOp, spmd::BoundaryOp>(op);
   bool operandsMeant = areOperandsMeant(op);
   bool right = means(results.front(), value);
@@ -200,6 +231,7 @@ mlir::LogicalResult Executor::visit(mlir::Operation *op,
   } else if (operandsMeant && !mayMixTerms(op)) {
     execution.unsound.insert(op);
   } else {
+    meaningless.insert(value);
     execution.meaningless.insert(value);
     return mlir::success();
   }
@@ -217,13 +249,27 @@ mlir::FailureOr<Executor::Locals> Executor::visitFailure(mlir::Operation *op,
   if (llvm::isa<spmd::RedistributeOp>(op))
     return op->emitError(why);
   (isStatement(op) ? execution.faults : execution.unsound).insert(op);
+  ++numComputed[op->getResult(0)];
   return believed(op->getResult(0));
+}
+
+/// Whoever takes a value on the other side relies on its type.
+mlir::LogicalResult Executor::visitPassed(mlir::OpOperand &from, mlir::Value to,
+                                          Locals &locals) {
+  ++numComputed[to];
+  if (!meaningless.contains(from.get()))
+    return mlir::success();
+  execution.faults.insert(from.getOwner());
+  auto believedLocals = believed(to);
+  if (failed(believedLocals))
+    return mlir::failure();
+  locals = std::move(*believedLocals);
+  return mlir::success();
 }
 
 mlir::FailureOr<Execution> Executor::run() {
   if (failed(placeArguments()) || failed(runUnsharded()))
     return mlir::failure();
-  Interpreter<Field> ranks(mesh);
   ranks.setAfterOp(
       [&](mlir::Operation *op, llvm::MutableArrayRef<Locals> results) {
         return visit(op, results);
@@ -231,13 +277,15 @@ mlir::FailureOr<Execution> Executor::run() {
   ranks.setOnFailure([&](mlir::Operation *op, llvm::StringRef why) {
     return visitFailure(op, why);
   });
+  ranks.setOnPass([&](mlir::OpOperand &from, mlir::Value to, Locals &locals) {
+    return visitPassed(from, to, locals);
+  });
   if (failed(ranks.run(function, arguments)))
     return mlir::failure();
   mlir::Operation *ret = function.getBody().front().getTerminator();
   execution.meaninglessResults =
-      llvm::count_if(ret->getOperands(), [&](mlir::Value v) {
-        return execution.meaningless.contains(v);
-      });
+      llvm::count_if(ret->getOperands(),
+                     [&](mlir::Value v) { return meaningless.contains(v); });
   if (execution.meaninglessResults)
     execution.faults.insert(ret);
   return std::move(execution);

@@ -31,8 +31,17 @@ static int64_t elementBytes(PlacedTensorType type) {
 }
 
 FailureOr<spmd::MeshAttr> reference::getMesh(mlir::func::FuncOp function) {
-  if (!llvm::hasSingleElement(function.getBody()))
-    return function.emitError("the reference runs functions of one block only");
+  SmallVector<mlir::func::FuncOp> functions = {function};
+  llvm::append_range(functions, spmd::getCallees(function));
+  for (mlir::func::FuncOp one : functions)
+    if (!llvm::hasSingleElement(one.getBody()))
+      return one.emitError(one.isDeclaration()
+                               ? "the reference can't run a function without "
+                                 "a body"
+                               : "the reference runs functions of one block "
+                                 "only");
+  if (mlir::func::CallOp call = spmd::findRecursion(function))
+    return call.emitError("the reference runs no function that calls itself");
   spmd::MeshAttr mesh;
   RankMesh ranks;
   int64_t elements = 0;
@@ -73,17 +82,19 @@ FailureOr<spmd::MeshAttr> reference::getMesh(mlir::func::FuncOp function) {
     return mlir::success();
   };
   for (mlir::BlockArgument argument : function.getArguments()) {
-    if (!llvm::isa<PlacedTensorType>(argument.getType()))
+    if (!llvm::isa<PlacedTensorType>(argument.getType()) &&
+        !argument.getType().isIntOrIndex())
       return mlir::emitError(argument.getLoc())
              << "argument #" << argument.getArgNumber()
              << " is no placed tensor";
     if (mlir::failed(visit(argument)))
       return failure();
   }
-  for (mlir::Operation &op : function.getBody().front())
-    for (mlir::Value result : op.getResults())
-      if (mlir::failed(visit(result)))
-        return failure();
+  for (mlir::func::FuncOp one : functions)
+    for (mlir::Operation *op : spmd::getOperations(one))
+      for (mlir::Value result : op->getResults())
+        if (mlir::failed(visit(result)))
+          return failure();
   if (!mesh)
     return function.emitError("there is no placed tensor to take a mesh from");
   return mesh;
@@ -99,8 +110,20 @@ Interpreter<T>::run(mlir::func::FuncOp function,
     return function.emitError("got ") << args.size() << " arguments, expected "
                                       << function.getNumArguments();
   values.clear();
+  scalars.clear();
+  numExecuted = 0;
   for (auto [argument, locals] :
        llvm::zip_equal(function.getArguments(), args)) {
+    if (!llvm::isa<PlacedTensorType>(argument.getType())) {
+      auto given = integers.find(argument.getArgNumber());
+      if (given == integers.end())
+        return mlir::emitError(argument.getLoc())
+               << "argument #" << argument.getArgNumber()
+               << " is no placed tensor";
+      scalars[argument] =
+          mlir::IntegerAttr::get(argument.getType(), given->second);
+      continue;
+    }
     if (int64_t(locals.size()) != mesh.numRanks())
       return function.emitError("argument #")
              << argument.getArgNumber() << " has " << locals.size()
@@ -114,30 +137,54 @@ Interpreter<T>::run(mlir::func::FuncOp function,
     values[argument] = locals;
   }
 
-  for (mlir::Operation &op : function.getBody().front()) {
-    if (llvm::isa<mlir::func::ReturnOp>(op)) {
-      std::vector<LocalValues<T>> results;
-      for (mlir::Value operand : op.getOperands())
-        results.push_back(values.at(operand));
-      return results;
-    }
-    std::string error;
-    Outcome outcome = evaluate(&op, error);
-    if (mlir::failed(outcome) && onFailure) {
-      outcome = onFailure(&op, error);
-      if (mlir::failed(outcome))
-        return failure();
-      values[op.getResult(0)] = std::move(*outcome);
-      continue;
-    }
-    if (mlir::failed(outcome))
-      return op.emitError(error);
-    SmallVector<LocalValues<T>, 1> results = {std::move(*outcome)};
-    if (afterOp && mlir::failed(afterOp(&op, results)))
-      return failure();
-    values[op.getResult(0)] = std::move(results.front());
+  mlir::Block &body = function.getBody().front();
+  if (mlir::failed(execute(body)))
+    return failure();
+  if (!llvm::isa<mlir::func::ReturnOp>(body.getTerminator()))
+    return function.emitError("the reference found no func.return");
+  std::vector<LocalValues<T>> results;
+  for (mlir::Value operand : body.getTerminator()->getOperands()) {
+    if (!values.contains(operand))
+      return function.emitError("result ")
+             << results.size() << " is no placed tensor";
+    results.push_back(values.at(operand));
   }
-  return function.emitError("the reference found no func.return");
+  return results;
+}
+
+template <typename T>
+mlir::LogicalResult Interpreter<T>::execute(mlir::Operation *op) {
+  if (++numExecuted > maxOperations)
+    return op->emitError("the reference executes ")
+           << maxOperations << " operations at most";
+  if (auto loop = llvm::dyn_cast<mlir::scf::ForOp>(op))
+    return executeLoop(loop);
+  if (auto branch = llvm::dyn_cast<mlir::scf::IfOp>(op))
+    return executeBranch(branch);
+  if (auto call = llvm::dyn_cast<mlir::func::CallOp>(op))
+    return executeCall(call);
+  auto isPlaced = [](mlir::Type type) {
+    return llvm::isa<PlacedTensorType>(type);
+  };
+  if (llvm::none_of(op->getOperandTypes(), isPlaced) &&
+      llvm::none_of(op->getResultTypes(), isPlaced))
+    return executeScalars(op);
+  std::string error;
+  Outcome outcome = evaluate(op, error);
+  if (mlir::failed(outcome) && onFailure) {
+    outcome = onFailure(op, error);
+    if (mlir::failed(outcome))
+      return failure();
+    values[op->getResult(0)] = std::move(*outcome);
+    return mlir::success();
+  }
+  if (mlir::failed(outcome))
+    return op->emitError(error);
+  SmallVector<LocalValues<T>, 1> results = {std::move(*outcome)};
+  if (afterOp && mlir::failed(afterOp(op, results)))
+    return failure();
+  values[op->getResult(0)] = std::move(results.front());
+  return mlir::success();
 }
 
 template <typename T>

@@ -7,6 +7,7 @@
 #include "moe/Reference/ReducedSizes.h"
 #include "mlir/IR/Verifier.h"
 #include "moe/Dialect/MoE/IR/MoE.h"
+#include "moe/Dialect/SPMD/IR/ControlFlow.h"
 #include "llvm/ADT/EquivalenceClasses.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/MathExtras.h"
@@ -380,9 +381,9 @@ int64_t reference::estimateWork(func::FuncOp function) {
     if (llvm::AddOverflow(work, product, work))
       work = std::numeric_limits<int64_t>::max();
   };
-  for (Operation &op : function.getBody().front()) {
-    auto text = op.getAttrOfType<StringAttr>("equation");
-    for (Value result : op.getResults()) {
+  for (Operation *op : getOperations(function)) {
+    auto text = op->getAttrOfType<StringAttr>("equation");
+    for (Value result : op->getResults()) {
       PlacedTensorType type = typeOf(result);
       if (!type)
         continue;
@@ -396,14 +397,14 @@ int64_t reference::estimateWork(func::FuncOp function) {
             // A row determines its expert.
             if (letter != 'e' && done.find(letter) == std::string::npos) {
               done += letter;
-              sizes.push_back(typeOf(op.getOperand(i)).getShape()[j]);
+              sizes.push_back(typeOf(op->getOperand(i)).getShape()[j]);
             }
       }
       // A body may sum over any dimension of what it is given.
       int64_t longest = 1;
-      for (Value operand : op.getOperands())
+      for (Value operand : op->getOperands())
         if (PlacedTensorType input =
-                op.getNumRegions() ? typeOf(operand) : nullptr)
+                op->getNumRegions() ? typeOf(operand) : nullptr)
           for (int64_t size : input.getShape())
             longest = std::max(longest, size);
       sizes.push_back(longest);

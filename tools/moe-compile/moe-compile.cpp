@@ -227,7 +227,8 @@ int main(int argc, char **argv) {
   if (onlyRender)
     return 0;
   mlir::PassManager localize(&context);
-  moe::buildMoELocalizePipeline(localize, bucketBytes);
+  moe::buildMoELocalizePipeline(localize, bucketBytes,
+                                /*straightLine=*/device);
   if (mlir::failed(localize.run(*module)))
     return 1;
   mlir::FailureOr<std::string> reportText;

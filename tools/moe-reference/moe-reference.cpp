@@ -26,11 +26,17 @@
 using namespace moe;
 using namespace moe::reference;
 
-/// The function to run: the joint one, or the only one.
+/// The function to run: the joint one, or the only one that others don't call.
 static mlir::func::FuncOp findFunction(mlir::ModuleOp module,
                                        std::string &names) {
   std::vector<mlir::func::FuncOp> all, joint;
-  for (auto function : module.getOps<mlir::func::FuncOp>()) {
+  auto functions = module.getOps<mlir::func::FuncOp>();
+  bool hasPublic = llvm::any_of(functions, [](mlir::func::FuncOp function) {
+    return function.isPublic();
+  });
+  for (auto function : functions) {
+    if (hasPublic && function.isPrivate())
+      continue;
     all.push_back(function);
     names += (names.empty() ? "'@" : ", '@") + function.getName().str() + "'";
     if (function.getName().ends_with(".vjp"))

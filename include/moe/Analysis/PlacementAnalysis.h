@@ -8,6 +8,7 @@
 #define MOE_ANALYSIS_PLACEMENTANALYSIS_H
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "moe/Dialect/SPMD/IR/ControlFlow.h"
 #include "moe/Dialect/SPMD/IR/SPMD.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/MapVector.h"
@@ -45,6 +46,10 @@ struct Finding {
 /// types and the operations' rules. Claims are identities: the truth passes
 /// through them. Where a belief turns out false the analysis records a finding
 /// and goes on with the belief.
+///
+/// What a loop carries, a branch gives, or is passed to and returned by a
+/// function has to mean what its type says where it passes, in every iteration.
+/// So each body is visited once.
 class PlacementAnalysis {
 public:
   explicit PlacementAnalysis(mlir::func::FuncOp function);
@@ -68,7 +73,16 @@ public:
 private:
   struct Visit;
 
+  void visitBlock(mlir::Block &block, Visit &visited);
   void visit(mlir::Operation *op, Visit &visited);
+  void visitStructured(mlir::Operation *op, Visit &visited);
+  void visitCall(mlir::func::CallOp call);
+  void visitPassed(mlir::OpOperand &operand, mlir::ValueRange targets,
+                   llvm::StringRef verb);
+  void passCuts(mlir::Operation *op, mlir::Value value);
+  void spreadTaint(mlir::Value value);
+  void checkSame(mlir::Operation *op, mlir::Value scalar,
+                 const llvm::Twine &what);
   bool visitAxes(mlir::Operation *op);
   void visitForeign(mlir::Operation *op);
   void visitCompute(ComputeOp op);
@@ -83,16 +97,22 @@ private:
   /// The findings that `value` follows from.
   llvm::SmallVector<unsigned> getTaints(mlir::Value value) const;
   void visitReturn(mlir::func::ReturnOp op);
+  /// Whether what is wrong with `value` on `axis` is said elsewhere.
+  bool isReported(mlir::Operation *op, mlir::Value value, unsigned axis,
+                  std::optional<unsigned> result);
   void checkRows(mlir::Operation *op, int cutsOperand);
   bool isTainted(mlir::Operation *op) const;
   bool isSummedClaim(const Finding &finding) const;
   mlir::Operation *getMix(mlir::Value value, unsigned axis) const;
   void record(Finding finding);
+  void recordRows(Finding finding);
 
   mlir::func::FuncOp function;
   /// Of the values whose truth is not their type's, or whose operation is at
   /// fault, and of bodies. That of any other follows from types alone.
   llvm::DenseMap<mlir::Value, llvm::SmallVector<Derivation, 2>> derivations;
+  /// Scalars that all ranks have alike.
+  llvm::DenseSet<mlir::Value> sameOnAllRanks;
   /// For ragged rows: the expert numbers that say where they are cut.
   llvm::DenseMap<mlir::Value, mlir::Value> cuts;
   /// What a value follows from: a finding, or all that others do. As a list of
@@ -112,9 +132,16 @@ private:
 /// The mesh that a placed tensor, or a value in the body of a `spmd.compute`,
 /// lies on.
 MeshAttr getMeshOf(mlir::Value value);
-/// Whether placed tensors are operands or results of `op` or of an operation in
-/// its regions.
-bool touchesPlacedTensors(mlir::Operation *op);
+/// Whether `op` has a rule, and operands that it is about: those of arith have
+/// one, but are on scalars where they stand in no body.
+inline bool hasPlacementRule(mlir::Operation *op) {
+  return op->getNumOperands() != 0 && isa<PlacementOpInterface>(op) &&
+         isa<PlacedTensorType>(op->getOperand(0).getType());
+}
+/// Reports (R9) that one of `functions`, or one that they call, calls itself,
+/// through others or not.
+mlir::LogicalResult
+checkRecursion(llvm::ArrayRef<mlir::func::FuncOp> functions);
 /// Reports (R6) a function with placed tensors in several blocks: nothing is
 /// known of placements that pass between blocks.
 mlir::LogicalResult checkSingleBlock(mlir::func::FuncOp function);

@@ -55,8 +55,8 @@ struct Edit {
   bool operator==(const Edit &other) const;
 };
 
-/// The operations of a function by number: in the order of its block first,
-/// then those that edits have inserted.
+/// The operations of a function by number: in their order first, those of loops
+/// and branches included, then those that edits have inserted.
 class EditableProgram {
 public:
   /// Edits `function` itself.

@@ -13,7 +13,8 @@
 namespace moe {
 
 /// Whether `moe-differentiate` makes a joint function of it: it has a body and
-/// a result with a gradient, and its name does not end in `.vjp`.
+/// a result with a gradient, its name does not end in `.vjp`, and it is not
+/// private, which makes it a part of those that call it.
 bool isDifferentiated(mlir::func::FuncOp function);
 
 /// Adds the joint function of `primal`, whose placements are known, after it.

@@ -35,6 +35,11 @@ def Differentiate : Pass<"moe-differentiate", "::mlir::ModuleOp"> {
     operation's. A function whose name ends in `.vjp` is joint already and left
     alone.
 
+    What a function calls becomes part of its joint one, where operations say in
+    their locations by which call they are there. So a private function has no
+    joint one of its own. Loops and branches on placed tensors are not
+    differentiated (A1): a joint function may be written with them.
+
     An operation on the way from an argument to a result that has no derivative
     is an error (A1).
 

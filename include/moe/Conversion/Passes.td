@@ -20,7 +20,9 @@ def Localize : Pass<"spmd-localize", "::mlir::ModuleOp"> {
     A function's arguments become the rank and one memref per argument and per
     result, which it writes; `moert.values` keeps their names and global types.
     Every rank runs the same operations in the same order, so collectives have
-    one order. A function that has a joint one (`spmd.vjp`) is dropped.
+    one order. A function that has a joint one (`spmd.vjp`) is dropped. What a
+    function calls becomes part of it, and private functions are dropped. Loops and
+    branches stay, unless `straight-line` says that what comes next has none.
 
     Placements must be inferred. Claims are the identity here: run
     `spmd-verify-gradients` before.
@@ -31,6 +33,10 @@ def Localize : Pass<"spmd-localize", "::mlir::ModuleOp"> {
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
     "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect",
     "::moe::rt::MoERTDialect"
+  ];
+  let options = [
+    Option<"straightLine", "straight-line", "bool", "false",
+           "refuse loops and branches on placed tensors">
   ];
 }
 

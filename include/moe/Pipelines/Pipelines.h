@@ -46,9 +46,11 @@ void buildMoEDeferPipeline(mlir::OpPassManager &pm,
 
 /// From a joint function, inferred and verified, to one rank's program over
 /// local tensors, its collectives in their final order. `bucketBytes` is an
-/// option of moert-bucket-collectives.
+/// option of moert-bucket-collectives; with `straightLine` loops and branches
+/// are refused, which only the CPU pipeline lowers.
 void buildMoELocalizePipeline(mlir::OpPassManager &pm,
-                              int64_t bucketBytes = 4096);
+                              int64_t bucketBytes = 4096,
+                              bool straightLine = false);
 
 /// From there to the LLVM dialect, for the CPU. Needs
 /// `registerCompilerDialects`.

@@ -22,8 +22,9 @@ namespace moe::reference {
 
 /// What execution shows.
 struct Execution {
-  /// Claims, conversions, collectives and returns whose operand is not what it
-  /// is taken for.
+  /// Claims, conversions, collectives, returns, and what passes values into and
+  /// out of loops, branches and functions, whose operand is not what it is
+  /// taken for, in what is called too.
   llvm::SmallSetVector<mlir::Operation *, 8> faults;
   int64_t claims = 0;
   /// Other operations that made something wrong of operands that were right, or

@@ -12,9 +12,11 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/SCF/Transforms/Patterns.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "moe/Conversion/Passes.h"
 #include "moe/Dialect/Runtime/IR/Runtime.h"
+#include "moe/Dialect/SPMD/IR/ControlFlow.h"
 
 namespace moe {
 #define GEN_PASS_DEF_LOCALIZE
@@ -391,6 +393,8 @@ struct ReturnPattern : OpConversionPattern<func::ReturnOp> {
 };
 
 struct LocalizePass : ::moe::impl::LocalizeBase<LocalizePass> {
+  using LocalizeBase::LocalizeBase;
+
   void runOnOperation() override;
 
 private:
@@ -452,9 +456,17 @@ void LocalizePass::runOnOperation() {
     }
     bool placed = !function.isDeclaration() && function.getNumArguments() > 0 &&
                   llvm::all_of(function.getArgumentTypes(), isPlaced);
-    if (placed && failed(localize(function)))
+    // A private one is a part of those that call it.
+    if (placed && !function.isPrivate() &&
+        (failed(inlineCalls(function, "")) || failed(localize(function))))
       return signalPassFailure();
   }
+  for (func::FuncOp function :
+       llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
+    if (function.isPrivate() &&
+        (llvm::any_of(function.getArgumentTypes(), isPlaced) ||
+         llvm::any_of(function.getResultTypes(), isPlaced)))
+      function.erase();
 }
 
 /// The element types that moert.h knows.
@@ -464,7 +476,7 @@ static bool isCompiled(Type element) {
 }
 
 /// Reports the first operation or value that there is no local program for.
-static LogicalResult checkCompiled(func::FuncOp function) {
+static LogicalResult checkCompiled(func::FuncOp function, bool straightLine) {
   auto check = [](Operation *op, TypeRange types) -> LogicalResult {
     for (Type type : types)
       if (auto placed = dyn_cast<PlacedTensorType>(type);
@@ -477,19 +489,25 @@ static LogicalResult checkCompiled(func::FuncOp function) {
   };
   if (failed(check(function, function.getArgumentTypes())))
     return failure();
-  WalkResult walk = function.walk([&](Operation *op) -> WalkResult {
+  WalkResult walk = function.walk<WalkOrder::PreOrder>([&](Operation *op)
+                                                           -> WalkResult {
     if (isa<ComputeOp, OpaqueOp>(op))
       return op->emitError("'")
              << op->getName()
              << "' is checked, but not compiled; help: write it with "
                 "operations of moe, or run it with moe-run --backend reference";
+    if (straightLine && isStructured(op) && touchesPlacedTensors(op))
+      return op->emitError("'")
+             << op->getName()
+             << "' is compiled for the CPU only; help: unroll it, or use "
+                "--target cpu";
     return check(op, op->getResultTypes());
   });
   return failure(walk.wasInterrupted());
 }
 
 LogicalResult LocalizePass::localize(func::FuncOp function) {
-  if (failed(checkCompiled(function)))
+  if (failed(checkCompiled(function, straightLine)))
     return failure();
   function->setAttr("moert.values", describeValues(function));
   LocalTypeConverter converter;
@@ -525,5 +543,7 @@ LogicalResult LocalizePass::localize(func::FuncOp function) {
   });
   target.addDynamicallyLegalOp<func::ReturnOp>(
       [](func::ReturnOp op) { return op.getNumOperands() == 0; });
+  scf::populateSCFStructuralTypeConversionsAndLegality(converter, patterns,
+                                                       target);
   return applyFullConversion(function, target, std::move(patterns));
 }

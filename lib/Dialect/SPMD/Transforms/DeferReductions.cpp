@@ -72,6 +72,11 @@ void DeferReductionsPass::runOnOperation() {
                        "spmd-verify-gradients and see its errors");
     return signalPassFailure();
   }
+  // Reductions around loops and branches stay where they are.
+  if (llvm::any_of(getOperations(function), [](Operation *op) {
+        return isStructured(op) && touchesPlacedTensors(op);
+      }))
+    return;
   DeferralOptions options;
   options.policy = policy == "eager"      ? Policy::Eager
                    : policy == "boundary" ? Policy::Boundary

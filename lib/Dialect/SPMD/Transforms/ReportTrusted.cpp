@@ -4,6 +4,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "moe/Dialect/SPMD/IR/ControlFlow.h"
 #include "moe/Dialect/SPMD/IR/SPMD.h"
 #include "moe/Dialect/SPMD/Transforms/Passes.h"
 
@@ -42,6 +43,7 @@ struct ReportTrustedPass
 private:
   void reportArgument(unsigned i);
   void reportOpaque(OpaqueOp op);
+  void reportCall(func::CallOp call);
   void report(Location loc, const Twine &what, const std::string &placements) {
     if (placements.empty())
       return;
@@ -91,15 +93,34 @@ void ReportTrustedPass::reportOpaque(OpaqueOp op) {
            describe(type.getMesh(), entry));
 }
 
+void ReportTrustedPass::reportCall(func::CallOp call) {
+  func::FuncOp callee = getCallee(call);
+  if (!callee || !callee.isDeclaration())
+    return;
+  for (auto [i, result] : llvm::enumerate(call.getResultTypes()))
+    if (auto type = dyn_cast<PlacedTensorType>(result))
+      report(call.getLoc(),
+             "result " + std::to_string(i) + " of '@" + callee.getName() +
+                 "' is ",
+             describe(type.getMesh(), type.getPlacements()));
+}
+
 void ReportTrustedPass::runOnOperation() {
   func::FuncOp function = getOperation();
   markAllAnalysesPreserved();
   count = 0;
   if (function.isDeclaration() || function->hasAttr(SPMDDialect::kVjpAttr))
     return;
-  for (unsigned i = 0; i < function.getNumArguments(); ++i)
+  // Calls of a private function are seen, and checked.
+  for (unsigned i = 0; !function.isPrivate() && i < function.getNumArguments();
+       ++i)
     reportArgument(i);
-  function.walk([&](OpaqueOp op) { reportOpaque(op); });
+  function.walk([&](Operation *op) {
+    if (auto opaque = dyn_cast<OpaqueOp>(op))
+      reportOpaque(opaque);
+    else if (auto call = dyn_cast<func::CallOp>(op))
+      reportCall(call);
+  });
   emitRemark(function.getLoc()) << "'" << function.getName() << "' rests on "
                                 << count << " placements that nothing checks";
 }

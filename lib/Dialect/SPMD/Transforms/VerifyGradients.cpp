@@ -54,15 +54,18 @@ bool hasUnknownPlacement(Type type) {
 /// The first operation of which a placement is not known; null if there is
 /// none.
 Operation *findUnknownPlacement(func::FuncOp function) {
-  // Operands are results of operations before, or arguments.
+  // Operands are results of operations before, or arguments. What a loop
+  // carries is as its results are.
   bool askOperands =
       llvm::any_of(function.getArgumentTypes(), hasUnknownPlacement);
-  for (Operation &op : function.getBody().front())
-    if (llvm::any_of(op.getResultTypes(), hasUnknownPlacement) ||
-        (askOperands &&
-         llvm::any_of(op.getOperandTypes(), hasUnknownPlacement)))
-      return &op;
-  return nullptr;
+  Operation *found = nullptr;
+  walkInOrder(function.getBody().front(), [&](Operation *op) {
+    if (!found && (llvm::any_of(op->getResultTypes(), hasUnknownPlacement) ||
+                   (askOperands &&
+                    llvm::any_of(op->getOperandTypes(), hasUnknownPlacement))))
+      found = op;
+  });
+  return found;
 }
 
 /// Whether there is nothing to report.
@@ -72,6 +75,36 @@ bool isTrue(func::FuncOp function) {
          PlacementAnalysis(function).getFindings().empty();
 }
 
+/// The place of an operation in the text; of one that was inlined, where it was
+/// written, whoever calls it.
+std::pair<Attribute, bool> getPlaceAndInlined(Operation *op) {
+  Attribute place;
+  op->getLoc()->walk([&](Location part) {
+    auto call = dyn_cast<CallSiteLoc>(part);
+    while (call) {
+      place = call.getCallee();
+      call = dyn_cast<CallSiteLoc>(call.getCallee());
+    }
+    return place ? WalkResult::interrupt() : WalkResult::advance();
+  });
+  return place ? std::pair(place, true)
+               : std::pair(Attribute(LocationAttr(op->getLoc())), false);
+}
+
+/// `written` with what it calls in place of the calls, as it is differentiated,
+/// in a module of its own; nothing if it calls nothing.
+OwningOpRef<ModuleOp> inlineWritten(func::FuncOp &written) {
+  SmallVector<func::FuncOp> callees = getCallees(written);
+  if (callees.empty())
+    return {};
+  OwningOpRef<ModuleOp> module = EditableProgram(written).clone().takeModule();
+  auto function = *module->getOps<func::FuncOp>().begin();
+  if (failed(inlineCalls(function, "[A1] ")))
+    return {};
+  written = function;
+  return module;
+}
+
 struct VerifyGradientsPass
     : moe::spmd::impl::VerifyGradientsBase<VerifyGradientsPass> {
   using VerifyGradientsBase::VerifyGradientsBase;
@@ -79,10 +112,16 @@ struct VerifyGradientsPass
   void runOnOperation() override {
     markAllAnalysesPreserved();
     SymbolTable symbols(getOperation());
+    reported.clear();
     SmallVector<func::FuncOp> functions;
-    for (auto function : getOperation().getOps<func::FuncOp>())
-      if (!function.isDeclaration() && !isCheckedInJoint(function, symbols))
-        functions.push_back(function);
+    // A function that is called before those that it is inlined in.
+    for (bool isPrivate : {true, false})
+      for (auto function : getOperation().getOps<func::FuncOp>())
+        if (function.isPrivate() == isPrivate && !function.isDeclaration() &&
+            !isCheckedInJoint(function, symbols))
+          functions.push_back(function);
+    if (failed(checkRecursion(functions)))
+      return signalPassFailure();
     // All at once; what is wrong is then reported in order.
     std::vector<char> verdicts(functions.size());
     parallelFor(&getContext(), 0, functions.size(),
@@ -93,12 +132,15 @@ struct VerifyGradientsPass
   }
 
 private:
-  LogicalResult verifyFunction(func::FuncOp function) const;
-  void emitFindings(func::FuncOp function,
-                    const PlacementAnalysis &analysis) const;
+  LogicalResult verifyFunction(func::FuncOp function);
+  void emitFindings(func::FuncOp function, const PlacementAnalysis &analysis);
+
+  /// Places, and what was said of them. Who calls a function twice makes no
+  /// second fault of one that is in it.
+  DenseSet<std::pair<Attribute, StringRef>> reported;
 };
 
-LogicalResult VerifyGradientsPass::verifyFunction(func::FuncOp function) const {
+LogicalResult VerifyGradientsPass::verifyFunction(func::FuncOp function) {
   if (failed(checkSingleBlock(function)))
     return failure();
   if (Operation *op = findUnknownPlacement(function))
@@ -111,9 +153,12 @@ LogicalResult VerifyGradientsPass::verifyFunction(func::FuncOp function) const {
   return failure();
 }
 
-void VerifyGradientsPass::emitFindings(
-    func::FuncOp function, const PlacementAnalysis &analysis) const {
+void VerifyGradientsPass::emitFindings(func::FuncOp function,
+                                       const PlacementAnalysis &analysis) {
   func::FuncOp written = getForward(function);
+  OwningOpRef<ModuleOp> inlined;
+  if (tryRepairs && written)
+    inlined = inlineWritten(written);
   std::optional<RepairSearch> search;
   if (tryRepairs && written)
     search.emplace(written, /*differentiated=*/true, analysis);
@@ -122,8 +167,14 @@ void VerifyGradientsPass::emitFindings(
     search.emplace(function, /*differentiated=*/false, analysis);
   }
   for (ArrayRef<Finding> error : analysis.getErrors()) {
+    Operation *op = error.front().op;
+    auto [place, isInlined] = getPlaceAndInlined(op);
+    bool isNew = reported.insert({place, error.front().label}).second;
+    if (isInlined && !isNew)
+      continue;
     InFlightDiagnostic diag = moe::spmd::emitError(analysis, function, error);
-    if (search && error.front().label != "R6")
+    bool mayRepair = error.front().label != "R6" && error.front().label != "R8";
+    if (search && mayRepair)
       noteRepairs(diag, written, error, *search);
     if (counterexample)
       for (const Finding &finding : error)

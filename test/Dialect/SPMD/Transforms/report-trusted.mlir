@@ -1,5 +1,5 @@
 // RUN: moe-opt %s --split-input-file --spmd-report-trusted --verify-diagnostics | FileCheck %s
-// RUN: moe-opt %s --split-input-file --moe-check --spmd-report-trusted 2>&1 | FileCheck %s --check-prefix=JOINT
+// RUN: not moe-opt %s --split-input-file --moe-check --spmd-report-trusted 2>&1 | FileCheck %s --check-prefix=JOINT
 
 #mesh = #spmd.mesh<dp=1, tp=2>
 !x = !spmd.tensor<4x8xf32, #mesh>
@@ -25,4 +25,26 @@ func.func @opaque(%x: !x {spmd.name = "x", spmd.grad_placement = #spmd.placement
   // expected-remark @below {{trusted: the gradient of operand 0 by 'flash' is partial<sum> over 'tp'}}
   %0 = spmd.opaque "flash" %x needs [<>] grad [<tp: partial<sum>>] : (!x) -> !p
   return %0 : !p
+}
+
+// -----
+
+#mesh = #spmd.mesh<tp=2>
+!x = !spmd.tensor<4x8xf32, #mesh>
+!p = !spmd.tensor<4x8xf32, #mesh, tp: partial<sum>>
+
+// What is not seen is trusted; what is, is not. Nobody else calls a private
+// function.
+func.func private @unseen(!x) -> !p
+// expected-remark @below {{'seen' rests on 0 placements that nothing checks}}
+func.func private @seen(%p: !p) -> !p {
+  return %p : !p
+}
+// expected-remark @below {{trusted: argument 'arg0' is replicate over 'tp'}}
+// expected-remark @below {{'calls' rests on 2 placements that nothing checks}}
+func.func @calls(%x: !x) -> !p {
+  // expected-remark @below {{trusted: result 0 of '@unseen' is partial<sum> over 'tp'}}
+  %0 = func.call @unseen(%x) : (!x) -> !p
+  %1 = func.call @seen(%0) : (!p) -> !p
+  return %1 : !p
 }

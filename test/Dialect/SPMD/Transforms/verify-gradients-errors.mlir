@@ -362,7 +362,7 @@ func.func @foreign(%p: !P, %i: i32) -> (!R, !R, !R) {
   %3 = "other.from_scalar"(%i) : (i32) -> !R
   // expected-error @below {{[R6] 'other.no_result' has no placement rule, so nothing is known of its result; help: give it PlacementOpInterface}}
   "other.no_result"(%p) : (!P) -> ()
-  // expected-error @below {{[R6] 'other.region' has no placement rule, so nothing is known of its result; help: give it PlacementOpInterface}}
+  // expected-error @below {{[R6] 'other.region' holds placed tensors in a region, and nothing is known of how they pass in and out; help: use scf.for or scf.if}}
   "other.region"() ({
     %4 = spmd.claim %p : !P -> !R
     "other.end"() : () -> ()

@@ -20,6 +20,13 @@ def InferPlacements : Pass<"spmd-infer-placements", "::mlir::func::FuncOp"> {
     and a sum in which a replicated term met a partial one is typed
     `partial<sum>`.
 
+    What a loop (`scf.for`) carries lies as it starts, which is known when the sweep
+    comes to the loop, and what is yielded has to lie so too (I3); a branch
+    (`scf.if`) gives what both sides yield. So each body is swept once, and a
+    placement that is known never changes. How the results of a call (`func.call`)
+    lie is what the function's signature says (I4). Any other operation that holds
+    placed tensors in a region is an error that names it (R6).
+
     Input:
     ```mlir
     %h = moe.einsum "td,df->tf" %x, %w
@@ -49,7 +56,13 @@ def VerifyGradients : Pass<"spmd-verify-gradients", "::mlir::ModuleOp"> {
       partial one (G5), which has no meaning under any placement;
     - a collective that sums what is not partial (G6);
     - an operation typed otherwise than its rule gives (T1), or for which the
-      rule allows nothing (R1 to R7).
+      rule allows nothing (R1 to R7);
+    - a loop or branch that ranks may not take alike (R8), and a function that
+      calls itself (R9).
+
+    What a loop carries, a branch gives, and a function is passed and returns has to
+    mean what its type says where it passes. Witnesses go through loops, branches
+    and calls. A false claim in a function that is called is one error, at its place.
 
     After an error the pass goes on with what is believed, so that one false
     claim is one error, and the error lists the function's results that it
@@ -163,9 +176,11 @@ def ReportTrusted : Pass<"spmd-report-trusted", "::mlir::func::FuncOp"> {
   let description = [{
     What a verified program still rests on, a remark each:
 
-    - how each argument lies, which is up to whoever calls the function;
+    - how each argument lies, which is up to whoever calls the function, unless
+      it is private;
     - how an argument's gradient is left, if `spmd.grad_placement` says so: what
       reduces it outside is not seen;
+    - how the results of functions without a body lie;
     - for each `spmd.opaque` how its result lies, and, in a function that is not
       differentiated yet, how the gradients of its operands do.
 
