@@ -32,14 +32,11 @@ using moe::spmd::Placement;
 
 namespace cl = llvm::cl;
 
-static cl::opt<uint64_t> seed("seed", cl::init(1), cl::desc("Random seed"));
-static cl::opt<int64_t> graphs("graphs", cl::init(2000),
-                               cl::desc("Different programs to compare"));
+static GraphFlags flags;
 static cl::opt<std::string>
     wrong("wrong",
           cl::desc("Plant a defect: the first reduction is claimed, not done"),
           cl::value_desc("lost"));
-static cl::opt<bool> print("print", cl::desc("Print programs that differ"));
 
 namespace {
 
@@ -158,7 +155,7 @@ static mlir::LogicalResult compare(mlir::ModuleOp module, bool derive,
   counts.differing += differs;
   counts.changed += !mlir::OperationEquivalence::isEquivalentTo(
       *before, function, mlir::OperationEquivalence::IgnoreLocations);
-  if (differs && print)
+  if (differs && flags.print)
     llvm::outs() << "DIFFERS (" << options.policy << "):\n"
                  << *before << "\n"
                  << function << "\n";
@@ -170,12 +167,12 @@ int main(int argc, char **argv) {
                               "programs before and after deferral compared\n");
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
   context.loadDialect<mlir::func::FuncDialect, spmd::SPMDDialect, MoEDialect>();
-  Random random(seed);
+  Random random(flags.seed);
   Counts counts;
   constexpr llvm::StringLiteral meshes[] = {
       "tp=2",     "tp=3", "a=2, b=2", "tp=4",
       "a=2, b=3", "tp=8", "a=4, b=2", "a=2, b=2, c=2"};
-  for (int64_t i = 0; counts.graphs + counts.refused < graphs; ++i) {
+  for (int64_t i = 0; counts.graphs + counts.refused < flags.graphs; ++i) {
     auto module =
         drawGraph(parseMesh(&context, meshes[i % std::size(meshes)]), random);
     if (!module)

@@ -40,15 +40,12 @@ using moe::spmd::Placement;
 
 namespace cl = llvm::cl;
 
-static cl::opt<uint64_t> seed("seed", cl::init(1), cl::desc("Random seed"));
-static cl::opt<int64_t> graphs("graphs", cl::init(2000),
-                               cl::desc("Different programs to compare"));
+static GraphFlags flags;
 static cl::opt<std::string>
     wrong("wrong",
           cl::desc("Plant a defect: of the dual placements, or of the "
                    "inferred ones"),
           cl::value_desc("no-duals|forgets-sum"));
-static cl::opt<bool> print("print", cl::desc("Print programs that differ"));
 
 namespace {
 
@@ -219,7 +216,7 @@ static mlir::LogicalResult compare(mlir::ModuleOp module, Random &random,
   buildMoECheckPipeline(pm);
   if (failed(pm.run(module))) {
     ++counts.refused;
-    if (print)
+    if (flags.print)
       llvm::outs() << "REFUSED:\n" << module << '\n';
     return mlir::success();
   }
@@ -263,7 +260,7 @@ static mlir::LogicalResult compare(mlir::ModuleOp module, Random &random,
     differs |= !agrees((*globally)[first + i]) || !agrees((*locally)[i]);
   }
   counts.differing += differs;
-  if (differs && print)
+  if (differs && flags.print)
     llvm::outs() << "DIFFERS:\n" << module << "\n" << *local << "\n";
   return mlir::success();
 }
@@ -273,10 +270,10 @@ int main(int argc, char **argv) {
                               "global and local differentiation compared\n");
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
   context.loadDialect<mlir::func::FuncDialect, spmd::SPMDDialect, MoEDialect>();
-  Random random(seed);
+  Random random(flags.seed);
   Counts counts;
   constexpr llvm::StringLiteral meshes[] = {"tp=2", "tp=3", "a=2, b=2"};
-  for (int64_t i = 0; counts.graphs + counts.refused < graphs; ++i) {
+  for (int64_t i = 0; counts.graphs + counts.refused < flags.graphs; ++i) {
     auto module = drawGraph(parseMesh(&context, meshes[i % 3]), random);
     if (!module)
       continue;

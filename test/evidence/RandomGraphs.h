@@ -11,8 +11,20 @@
 #include "mlir/IR/OwningOpRef.h"
 #include "moe/Dialect/SPMD/IR/SPMD.h"
 #include "moe/Reference/Numerics.h"
+#include "llvm/Support/CommandLine.h"
 
 namespace moe::evidence {
+
+/// Flags of a program that compares graphs which it draws.
+struct GraphFlags {
+  llvm::cl::opt<uint64_t> seed{"seed", llvm::cl::init(1),
+                               llvm::cl::desc("Random seed")};
+  llvm::cl::opt<int64_t> graphs{
+      "graphs", llvm::cl::init(2000),
+      llvm::cl::desc("Different programs to compare")};
+  llvm::cl::opt<bool> print{"print",
+                            llvm::cl::desc("Print programs that differ")};
+};
 
 /// The mesh that `text` describes, as between the angle brackets of the
 /// attribute.
