@@ -102,8 +102,8 @@ all operations; neither is ever given to something else.
 | 26 | a collective that sums takes terms of a sum | G6 |
 
 [Diagnostics.md](Diagnostics.md) has an example of each label. `spmd.compute` (9) has no
-rule of its own, but those of its body. `spmd.opaque` (10) states, 10.8, and refuses, 10.17;
-nothing can execute it.
+rule of its own, but those of its body. Nothing can execute the code of a `spmd.opaque` (10);
+its rules are executed with code that is known to be a product.
 
 ## Operations
 """

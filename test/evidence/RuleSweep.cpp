@@ -9,7 +9,9 @@
 // result, and executes the operation on the local values. What a rule accepts
 // has to mean the result of the unsharded run, on every draw of the data; for
 // what it rejects, every placement of the result is tried, and one that holds
-// on all draws is a sound rule that is missing.
+// on all draws is a sound rule that is missing. Of opaque code, which is
+// executed as what its instance says it is, only the declared placement is
+// tried.
 //
 // Local values are elements of the prime field, where nothing is rounded. Max
 // and min need an order that addition keeps, so tuples with them are executed
@@ -278,15 +280,40 @@ std::set<RuleNumber> Sweep::collectRules(mlir::func::FuncOp function,
   return rules;
 }
 
+/// A copy in which opaque code, which nothing executes, is the einsum that
+/// `rule.code` says it is; null if there is none.
+static mlir::OwningOpRef<mlir::func::FuncOp>
+replaceOpaque(mlir::func::FuncOp function) {
+  auto code = function->getAttrOfType<mlir::StringAttr>("rule.code");
+  if (!code)
+    return {};
+  mlir::OwningOpRef<mlir::func::FuncOp> copy = function.clone();
+  mlir::Operation *op = &copy->getBody().front().front();
+  mlir::OpBuilder builder(op);
+  auto einsum =
+      EinsumOp::create(builder, op->getLoc(), op->getResult(0).getType(), code,
+                       op->getOperands());
+  op->replaceAllUsesWith(einsum);
+  op->erase();
+  return copy;
+}
+
 template <typename T>
 bool Sweep::execute(mlir::func::FuncOp function, const Tuple &tuple,
                     const std::optional<std::vector<Placement>> &answer) {
   Counts &counts = byName[function.getName().str()];
+  mlir::OwningOpRef<mlir::func::FuncOp> copy = replaceOpaque(function);
+  const bool isOpaque = !!copy;
+  if (isOpaque)
+    function = *copy;
   mlir::Operation *op = &function.getBody().front().front();
   PlacedTensorType type = typeOf(op->getResult(0));
   std::vector<std::vector<Placement>> candidates;
   if (answer) {
     candidates = {*answer};
+  } else if (isOpaque) {
+    // Its result lies as it declares, or it has no meaning.
+    candidates = {std::vector<Placement>(type.getPlacements())};
   } else {
     bool routed = llvm::any_of(function.getArguments(), [&](auto argument) {
       return isInteger(typeOf(argument));

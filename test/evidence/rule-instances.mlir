@@ -1,6 +1,7 @@
 // One operation per function, for rule-sweep: it replaces the mesh, places the
 // arguments in every way and executes. `rule.experts = E` says that an argument
-// holds expert numbers below E, `rule.rows = N` that it holds counts of N rows.
+// holds expert numbers below E, `rule.rows = N` that it holds counts of N rows,
+// `rule.code` which einsum opaque code is.
 #mesh = #spmd.mesh<a=2>
 
 func.func @einsum_product(%x: !spmd.tensor<6x5xf32, #mesh>, %y: !spmd.tensor<4x5xf32, #mesh>) {
@@ -1149,5 +1150,11 @@ func.func @tensor_cast(%x: !spmd.tensor<6x5xf32, #mesh>) {
     %v = tensor.cast %x_ : tensor<6x5xf32> to tensor<6x5xf32>
     spmd.yield %v : tensor<6x5xf32>
   }
+  return
+}
+
+func.func @opaque(%x: !spmd.tensor<6x5xf32, #mesh>, %y: !spmd.tensor<4x5xf32, #mesh>)
+    attributes {rule.code = "td,ed->te"} {
+  %r = spmd.opaque "product" %x, %y needs [<a: shard<1>>, <a: shard<1>>] : (!spmd.tensor<6x5xf32, #mesh>, !spmd.tensor<4x5xf32, #mesh>) -> !spmd.tensor<6x4xf32, #mesh, a: partial<sum>>
   return
 }
