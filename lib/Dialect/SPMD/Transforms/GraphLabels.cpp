@@ -168,10 +168,13 @@ std::string moe::spmd::graph::nameOf(Operation *op) {
   if (isa<ComputeOp>(op))
     for (Operation &inner : op->getRegion(0).front().without_terminator())
       text += " " + inner.getName().getStringRef().str();
-  for (NamedAttribute attr : op->getAttrs())
+  for (NamedAttribute attr : op->getAttrs()) {
     if (auto string = dyn_cast<StringAttr>(attr.getValue());
         string && attr.getName() != "site")
       text += " \"" + string.str() + "\"";
+    if (auto symbol = dyn_cast<FlatSymbolRefAttr>(attr.getValue()))
+      text += " @" + symbol.getValue().str();
+  }
   return text;
 }
 

@@ -26,6 +26,7 @@ func.func @experts(%x: !t, %i: !i) -> !rows {
 // NESTED-NEXT: [[LEAVE:g0_[0-9]+]] [shape=box label=<results of scf.for>]
 // NESTED-NEXT: [[ADD:g0_[0-9]+]] {{.*}}<B>add</B>
 // NESTED-NEXT: }
+// NESTED-NEXT: <B>func.call @nested</B>
 // NESTED: [[ENTER]] -> [[ADD]]
 // NESTED: [[ADD]] -> [[LEAVE]]
 // NESTED: [[LEAVE]] -> {{.*}} [label=<8x4 f32>
@@ -37,7 +38,8 @@ func.func @nested(%x: !s {spmd.name = "\22quoted\22 \5C and <b>\01\FF"}, %n: ind
     %1 = moe.add %sum, %x : (!s, !s) -> !s
     scf.yield %1 : !s
   }
-  return %0 : !s
+  %2 = func.call @nested(%0, %n) : (!s, index) -> !s
+  return %2 : !s
 }
 // Names may hold anything.
 // NESTED-NOT: {{[^ -~]}}b&gt;
