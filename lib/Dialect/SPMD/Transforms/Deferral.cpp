@@ -69,12 +69,12 @@ LogicalResult Deferral::solveAll() {
                        : options.policy == Policy::MinCut ? Parting::Settled
                                                           : Parting::Unrelated,
                        trees);
-  llvm::DenseMap<size_t, SmallVector<unsigned, 1>> known;
+  llvm::DenseMap<uint64_t, SmallVector<unsigned, 1>> known;
   auto next = std::make_unique<SolvedProblem>();
   for (unsigned group = 0; group < numGroups; ++group) {
     graph.build(group, together, next->problem);
     // The map keeps the largest two for itself.
-    auto &alike = known[size_t(hash_value(next->problem)) >> 2];
+    auto &alike = known[next->problem.getHash() >> 2];
     auto *same = llvm::find_if(alike, [&](unsigned number) {
       return solution.solved[number]->problem == next->problem;
     });

@@ -21,13 +21,17 @@ DeferralGraph::DeferralGraph(func::FuncOp function, const DeferralAxes &axes)
       if (open)
         addValue(argument, form, open, 0);
     }
+  size_t size = function.getBody().front().getOperations().size();
+  values.reserve(size);
+  kinds.reserve(size);
+  uses.reserve(2 * size);
+  references.reserve(size);
   unsigned position = 0;
   for (Operation &op : function.getBody().front())
     read(&op, ++position);
   references.clear();
   references.shrink_and_clear();
-  for (unsigned axis = 0; axis < axes.size(); ++axis)
-    findCuts(axis);
+  findCuts();
   for (unsigned i = 0; i < values.size(); ++i)
     classify(i);
   pin();
@@ -55,8 +59,7 @@ void DeferralGraph::addUses(Operation *op, unsigned user, unsigned position,
                             Form *stated) {
   if (user != none)
     values[user].usesBegin = uses.size();
-  for (OpOperand &operand : op->getOpOperands()) {
-    Reference known = find(operand.get());
+  for (auto [operand, known] : llvm::zip_equal(op->getOpOperands(), found)) {
     if (known.value == none && user == none)
       continue;
     Form form = stated ? *stated : known.form;
@@ -113,8 +116,10 @@ void DeferralGraph::readConversion(RedistributeOp op, Reference input,
 void DeferralGraph::read(Operation *op, unsigned position) {
   bool known = false;
   uint8_t varying = 0;
+  found.clear();
   for (mlir::Value operand : op->getOperands()) {
     Reference reference = find(operand);
+    found.push_back(reference);
     if (reference.value == none)
       continue;
     known = true;
@@ -125,7 +130,7 @@ void DeferralGraph::read(Operation *op, unsigned position) {
   }
   if (auto conversion = dyn_cast<RedistributeOp>(op)) {
     if (known)
-      return readConversion(conversion, find(conversion.getInput()), position);
+      return readConversion(conversion, found.front(), position);
     if (conversion.getInput().getType() == conversion.getType())
       identities.push_back(conversion);
   }
@@ -163,15 +168,13 @@ void DeferralGraph::read(Operation *op, unsigned position) {
 // Dimensions
 //===----------------------------------------------------------------------===//
 
-const PlacementRule *DeferralGraph::getPlacementRule(unsigned value) {
+const PlacementRule &DeferralGraph::getPlacementRule(unsigned value) {
   Kind *kind = kinds[value];
-  if (!kind)
-    return nullptr;
   if (!kind->placementRule)
     kind->placementRule =
         cast<PlacementOpInterface>(values[value].root.getDefiningOp())
             .getPlacementRule();
-  return &*kind->placementRule;
+  return *kind->placementRule;
 }
 
 /// Even cuts only, of a dimension that no other axis cuts: what is cut here was
@@ -188,7 +191,7 @@ static bool canCutType(PlacedTensorType type, unsigned leaf, int dim) {
 }
 
 bool DeferralGraph::canCut(const Value &value, unsigned axis, int dim) const {
-  return mayVary(value.computed[axis]) &&
+  return (value.open >> axis & 1) && mayVary(value.computed[axis]) &&
          canCutType(cast<PlacedTensorType>(value.root.getType()),
                     axes.leaves[axis], dim);
 }
@@ -228,57 +231,62 @@ static int findResultDim(const PlacementRule &rule, unsigned operand, int dim) {
   return -1;
 }
 
-void DeferralGraph::passCutsForwards(unsigned value, unsigned axis) {
-  if (values[value].cuts[axis] != Form::partial)
+void DeferralGraph::passCutsForwards(unsigned number) {
+  const Value &value = values[number];
+  if (!kinds[number])
     return;
-  for (auto [k, use] : llvm::enumerate(operandsOf(values[value]))) {
-    if (use.value == none || !Form::isCut(values[use.value].cuts[axis]))
+  for (unsigned axis = 0; axis < axes.size(); ++axis) {
+    if (!(value.open >> axis & 1) || value.cuts[axis] != Form::partial)
       continue;
-    const PlacementRule *rule = getPlacementRule(value);
-    if (!rule)
-      return;
-    suggest(value, axis,
-            findResultDim(*rule, k, Form::dimOf(values[use.value].cuts[axis])));
+    for (auto [k, use] : llvm::enumerate(operandsOf(value)))
+      if (use.value != none && Form::isCut(values[use.value].cuts[axis]))
+        suggest(number, axis,
+                findResultDim(getPlacementRule(number), k,
+                              Form::dimOf(values[use.value].cuts[axis])));
   }
 }
 
-void DeferralGraph::passCutsBackwards(unsigned value, unsigned axis) {
-  int16_t cut = values[value].cuts[axis];
-  if (!Form::isCut(cut))
+void DeferralGraph::passCutsBackwards(unsigned number) {
+  const Value &value = values[number];
+  if (value.cuts == Form() || !kinds[number])
     return;
-  const PlacementRule *rule = getPlacementRule(value);
-  if (!rule)
-    return;
-  for (auto [k, use] : llvm::enumerate(operandsOf(values[value])))
-    if (std::optional<int> dim = findOperandDim(*rule, k, Form::dimOf(cut)))
-      suggest(use.value, axis, *dim);
+  const PlacementRule &rule = getPlacementRule(number);
+  for (unsigned axis = 0; axis < axes.size(); ++axis) {
+    if (!Form::isCut(value.cuts[axis]))
+      continue;
+    for (auto [k, use] : llvm::enumerate(operandsOf(value)))
+      if (auto dim = findOperandDim(rule, k, Form::dimOf(value.cuts[axis])))
+        suggest(use.value, axis, *dim);
+  }
 }
 
 /// From what is cut, and from what is summed, to its neighbours: a value may be
 /// cut where those it is computed from and for may be. What the program cuts
 /// itself comes first.
-void DeferralGraph::findCuts(unsigned axis) {
+void DeferralGraph::findCuts() {
   auto backwards = [&] {
     for (unsigned i = values.size(); i-- > 0;)
-      passCutsBackwards(i, axis);
+      passCutsBackwards(i);
   };
   for (const Conversion &conversion : llvm::reverse(conversions))
-    if (conversion.from[axis] != conversion.to[axis] &&
-        Form::isCut(conversion.to[axis]))
-      suggest(conversion.value, axis, Form::dimOf(conversion.to[axis]));
+    for (unsigned axis = 0; axis < axes.size(); ++axis)
+      if (conversion.from[axis] != conversion.to[axis] &&
+          Form::isCut(conversion.to[axis]))
+        suggest(conversion.value, axis, Form::dimOf(conversion.to[axis]));
   backwards();
-  for (const Conversion &conversion : conversions) {
-    const Value &value = values[conversion.value];
-    if (conversion.from[axis] != Form::partial ||
-        conversion.to[axis] != Form::whole)
-      continue;
-    auto type = cast<PlacedTensorType>(value.root.getType());
-    for (int dim = 0; dim < type.getRank() && value.cuts[axis] == Form::partial;
-         ++dim)
-      suggest(conversion.value, axis, dim);
-  }
+  for (const Conversion &conversion : conversions)
+    for (unsigned axis = 0; axis < axes.size(); ++axis) {
+      const Value &value = values[conversion.value];
+      if (conversion.from[axis] != Form::partial ||
+          conversion.to[axis] != Form::whole)
+        continue;
+      auto type = cast<PlacedTensorType>(value.root.getType());
+      for (int dim = 0;
+           dim < type.getRank() && value.cuts[axis] == Form::partial; ++dim)
+        suggest(conversion.value, axis, dim);
+    }
   for (unsigned i = 0; i < values.size(); ++i)
-    passCutsForwards(i, axis);
+    passCutsForwards(i);
   backwards();
 }
 
@@ -374,7 +382,7 @@ const AxisRule *DeferralGraph::getRule(unsigned value, unsigned axis,
   const AxisRule *rule = nullptr;
   if (auto found = findRule(
           cast<PlacementOpInterface>(values[value].root.getDefiningOp()),
-          *getPlacementRule(value), leaf, varying, dim))
+          getPlacementRule(value), leaf, varying, dim))
     rule = &rules.emplace_back(std::move(*found));
   kind->rules.push_back({leaf, varying, dim, rule});
   return rule;
@@ -427,91 +435,180 @@ void DeferralGraph::pin() {
 // Groups
 //===----------------------------------------------------------------------===//
 
-/// Finds values that are made whole on `axis` in some plan that costs least, by
-/// what their users would cost else: each either is whole, or sums what it
-/// computes; together with other axes, unless `alone`. Of a sum each operand
-/// may count on its share only, for a value may reach it in several ways.
-void DeferralGraph::findWhole(unsigned axis, bool alone,
-                              ConversionTrees &trees) {
-  constexpr int64_t always = INT64_C(1) << 60;
-  struct Price {
-    /// At most and at least, to make it whole; at least, to cut it.
-    int64_t most = 0, least = 0, cut = 0;
-  };
-  llvm::DenseMap<std::pair<Type, std::pair<uint64_t, uint64_t>>, Price> prices;
-  auto priceOf = [&](const Value &value) {
-    auto type = cast<PlacedTensorType>(value.root.getType());
-    // The map keeps the largest for itself, which is no form.
-    auto [entry, isNew] =
-        prices.try_emplace({type, {value.computed.pack(), value.cuts.pack()}});
-    if (!isNew)
-      return entry->second;
-    Form partial = value.computed.with(axis, Form::partial), others = partial;
-    for (unsigned i = 0; i < axes.size(); ++i)
-      if (i != axis && mayVary(others[i])) {
-        partial[i] = Form::partial;
-        others[i] = Form::whole;
-      }
-    auto costOf = [&](Form from, Form need) {
-      return trees.getCost(type, from, value.cuts, need);
-    };
-    Form from = value.computed.with(axis, Form::partial);
-    Form whole = others.with(axis, Form::whole);
-    Price &price = entry->second;
-    price.most = costOf(from, value.computed.with(axis, Form::whole));
-    price.least = price.most;
-    if (!alone)
-      price.least = std::min(price.most,
-                             costOf(partial, whole) - costOf(partial, others));
-    if (int16_t cut = value.cuts[axis]; Form::isCut(cut)) {
-      price.cut = std::min(costOf(from, value.computed.with(axis, cut)),
-                           costOf(partial, others.with(axis, cut)) -
-                               costOf(partial, others));
-      price.most =
-          std::max(price.most, costOf(value.computed.with(axis, cut),
-                                      value.computed.with(axis, Form::whole)));
-    }
-    return price;
-  };
+namespace {
 
-  std::vector<int64_t> fixed(values.size());
-  llvm::BitVector cut(values.size());
-  for (const Use &use : uses) {
-    if (use.value == none || use.user != none)
-      continue;
-    if (use.stated[axis] == Form::whole)
-      fixed[use.value] = always;
-    else if (Form::isCut(use.stated[axis]))
-      cut.set(use.value);
+constexpr int64_t always = INT64_C(1) << 58;
+
+/// What it costs at least to go on from a value that is not yet cut, or not yet
+/// whole.
+struct Lack {
+  int64_t cut = 0, whole = 0;
+};
+
+/// On one axis: to make of a partial value a cut and a whole one, by itself and
+/// where other axes are summed too.
+struct Price {
+  int64_t scatter = 0, reduce = 0;
+  int64_t jointScatter = 0, jointReduce = 0;
+  /// Of a cut value.
+  int64_t gather = 0;
+};
+
+} // namespace
+
+/// What it costs that a value is partial, if it costs `lack` to go on from it,
+/// or `scatter` and `reduce` to make more of it.
+static Lack getLack(Lack lack, int64_t scatter, int64_t reduce) {
+  Lack own;
+  own.whole = std::min(std::max<int64_t>(reduce - scatter, 0), lack.whole);
+  own.cut = own.whole + std::min(scatter, lack.cut - own.whole);
+  return own;
+}
+
+/// What is known of one axis while values are looked for that are made whole.
+struct DeferralGraph::AxisView {
+  unsigned axis;
+  /// The values that are open, and by value which of these it is.
+  std::vector<unsigned> open, numberOf;
+  /// Of each of them, its price among the different ones, and what its fixed
+  /// uses lack.
+  std::vector<unsigned> priceOf;
+  std::vector<Price> prices;
+  std::vector<Lack> fixed;
+
+  bool isOpen(const Value &value) const { return value.open >> axis & 1; }
+  bool isWhole(const Value &value) const { return value.whole >> axis & 1; }
+  /// What it costs at most to make a value whole.
+  int64_t getMost(const Value &value, const Price &price) const {
+    if (isWhole(value))
+      return 0;
+    const AxisRule *rule = value.rules[axis];
+    // What is cut of a sum of cut values may as well be partial of them.
+    bool partial = !rule || rule->allow[PartialLevel];
+    bool cut = rule && rule->allow[CutLevel] &&
+               (!partial || rule->kind == AxisRule::Product);
+    return std::max(partial ? price.reduce : 0, cut ? price.gather : 0);
   }
-  auto isWhole = [&](const Use &use) {
-    return use.value == none || (values[use.value].whole >> axis & 1);
+};
+
+static Price findPrice(PlacedTensorType type, Form computed, Form cuts,
+                       unsigned axis, ConversionTrees &trees) {
+  Form joint = computed, others = computed.with(axis, Form::partial);
+  for (unsigned i = 0; i < Form::maxAxes; ++i)
+    if (i != axis && mayVary(joint[i])) {
+      joint[i] = Form::partial;
+      others[i] = Form::whole;
+    }
+  Price price;
+  const auto &own = trees.getPrices(type, computed, cuts,
+                                    computed.with(axis, Form::partial), axis);
+  price.reduce = own.reduce;
+  price.scatter = own.cuttable ? own.scatter : own.reduce;
+  price.gather = own.cuttable ? own.gather : 0;
+  const auto &with = trees.getPrices(type, joint, cuts, others, axis);
+  price.jointReduce = with.reduce;
+  price.jointScatter = with.cuttable ? with.scatter : with.reduce;
+  return price;
+}
+
+DeferralGraph::AxisView DeferralGraph::getView(unsigned axis,
+                                               ConversionTrees &trees) const {
+  AxisView view{axis, {}, std::vector<unsigned>(values.size()), {}, {}, {}};
+  // The map keeps the largest form for itself, which is no form.
+  llvm::DenseMap<std::pair<Type, std::pair<uint64_t, uint64_t>>, unsigned>
+      known;
+  for (auto [i, value] : llvm::enumerate(values)) {
+    if (!view.isOpen(value))
+      continue;
+    view.numberOf[i] = view.open.size();
+    view.open.push_back(i);
+    auto type = cast<PlacedTensorType>(value.root.getType());
+    auto [entry, isNew] = known.try_emplace(
+        {type, {value.computed.pack(), value.cuts.pack()}}, view.prices.size());
+    if (isNew)
+      view.prices.push_back(
+          findPrice(type, value.computed, value.cuts, axis, trees));
+    view.priceOf.push_back(entry->second);
+  }
+  view.fixed.resize(view.open.size());
+  for (const Use &use : uses) {
+    if (use.value == none || use.user != none ||
+        !view.isOpen(values[use.value]))
+      continue;
+    Lack &lack = view.fixed[view.numberOf[use.value]];
+    if (use.stated[axis] == Form::whole)
+      lack = {always, always};
+    else if (Form::isCut(use.stated[axis]))
+      lack.cut = always;
+  }
+  return view;
+}
+
+/// Finds values that are made whole in some plan that costs least: where it
+/// would cost more to do without. Each user then is partial itself, or cut, and
+/// so on; that is a flow of the network that docs/Deferral.md describes. Prices
+/// are the least that they are together with other axes, or those of this axis
+/// `alone`. What a user costs counts for one operand as far as it exceeds what
+/// makes the others whole.
+void DeferralGraph::findWhole(const AxisView &view,
+                              std::optional<Alone> alone) {
+  unsigned axis = view.axis;
+  auto isIn = [&](const Value &value) {
+    const AxisRule *rule = value.rules[axis];
+    return !alone ||
+           (value.group == none &&
+            (*alone == Alone::All || (rule && rule->kind == AxisRule::Sum)));
   };
-  // Who is whole anyway leaves its share to others.
-  constexpr unsigned numRounds = 3;
-  for (unsigned round = 0; round < numRounds; ++round) {
-    std::vector<int64_t> others = fixed;
-    for (unsigned i = values.size(); i-- > 0;) {
-      Value &value = values[i];
-      if (!(value.open >> axis & 1))
-        continue;
-      const Price &price = priceOf(value);
-      bool pinned = value.pinned >> axis & 1;
-      if (others[i] > price.most && (!alone || value.group == none))
+  std::vector<int64_t> most;
+  most.reserve(view.open.size());
+  for (auto [i, price] : llvm::zip_equal(view.open, view.priceOf))
+    most.push_back(view.getMost(values[i], view.prices[price]));
+  // Once an operand is whole, others may count on what they do for the user.
+  constexpr unsigned maxRounds = 3;
+  bool changed = true;
+  for (unsigned round = 0; changed && round < maxRounds; ++round) {
+    changed = false;
+    std::vector<Lack> lacks = view.fixed;
+    for (unsigned n = view.open.size(); n-- > 0;) {
+      Value &value = values[view.open[n]];
+      if (lacks[n].whole > most[n] && !view.isWhole(value) && isIn(value)) {
         value.whole |= 1 << axis;
+        most[n] = 0;
+        changed = true;
+      }
       const AxisRule *rule = value.rules[axis];
-      if (!rule || pinned || rule->allow[CutLevel])
+      if (!rule || (value.pinned >> axis & 1))
         continue;
-      int64_t cost = std::min(price.least, others[i]);
-      if (cut[i])
-        cost = std::max(cost, price.cut);
-      unsigned sharers = 0;
+      const Price &price = view.prices[view.priceOf[n]];
+      Lack lack{always, std::min(price.gather, lacks[n].whole)};
+      if (rule->allow[PartialLevel]) {
+        lack = getLack(lacks[n], price.scatter, price.reduce);
+        if (!alone) {
+          Lack joint = getLack(lacks[n], price.jointScatter, price.jointReduce);
+          lack.cut = std::min(lack.cut, joint.cut);
+          lack.whole = std::min(lack.whole, joint.whole);
+        }
+      }
+      if (lack.cut == 0)
+        continue;
+      int64_t operandsMost = 0;
       for (auto [k, use] : llvm::enumerate(operandsOf(value)))
-        sharers += rule->varies(k) && !isWhole(use);
-      for (auto [k, use] : llvm::enumerate(operandsOf(value)))
-        if (rule->varies(k) && !isWhole(use))
-          others[use.value] =
-              std::min(others[use.value] + cost / sharers, always);
+        if (rule->varies(k))
+          operandsMost += most[view.numberOf[use.value]];
+      for (auto [k, use] : llvm::enumerate(operandsOf(value))) {
+        if (!rule->varies(k))
+          continue;
+        unsigned number = view.numberOf[use.value];
+        int64_t others = operandsMost - most[number];
+        bool wholeIfCut =
+            !rule->allow[CutLevel] || rule->operandDims[k] < 0 ||
+            values[use.value].cuts[axis] != Form::cut(rule->operandDims[k]);
+        auto add = [&](int64_t &to, int64_t cost) {
+          to = std::min(to + std::max<int64_t>(cost - others, 0), always);
+        };
+        add(lacks[number].cut, lack.cut);
+        add(lacks[number].whole, wholeIfCut ? lack.cut : lack.whole);
+      }
     }
   }
 }
@@ -552,25 +649,28 @@ unsigned DeferralGraph::formGroups(Parting parting, ConversionTrees &trees) {
   for (Use &use : uses)
     if (use.user != none && !varies(use.user))
       use.user = none;
+  std::vector<AxisView> views;
   if (parting == Parting::Settled)
     for (unsigned axis = 0; axis < axes.size(); ++axis)
-      findWhole(axis, /*alone=*/false, trees);
+      findWhole(views.emplace_back(getView(axis, trees)), std::nullopt);
   unsigned numGroups = numberGroups(parting);
   // What several axes gain together is looked for in groups that are not much
   // larger than a layer.
   constexpr unsigned most = 2'000;
-  bool isLarge = false;
-  for (Value &value : values)
-    if (value.group != none &&
-        memberBegins[value.group + 1] - memberBegins[value.group] > most) {
-      value.group = none;
-      isLarge = true;
-    }
-  if (parting == Parting::Settled && axes.size() > 1 && isLarge)
-    for (unsigned axis = 0; axis < axes.size(); ++axis)
-      findWhole(axis, /*alone=*/true, trees);
-  if (isLarge)
+  for (Alone alone : {Alone::Sums, Alone::All}) {
+    bool isLarge = false;
+    for (Value &value : values)
+      if (value.group != none &&
+          memberBegins[value.group + 1] - memberBegins[value.group] > most) {
+        value.group = none;
+        isLarge = true;
+      }
+    if (!isLarge || parting != Parting::Settled || axes.size() == 1)
+      break;
+    for (const AxisView &view : views)
+      findWhole(view, alone);
     numGroups = numberGroups(parting);
+  }
   sortFixedUses();
   return numGroups;
 }

@@ -112,16 +112,20 @@ private:
                                       value.usesEnd - value.usesBegin);
   }
 
-  const PlacementRule *getPlacementRule(unsigned value);
+  const PlacementRule &getPlacementRule(unsigned value);
   bool canCut(const Value &value, unsigned axis, int dim) const;
   void suggest(unsigned value, unsigned axis, int dim);
-  void passCutsForwards(unsigned value, unsigned axis);
-  void passCutsBackwards(unsigned value, unsigned axis);
-  void findCuts(unsigned axis);
+  void passCutsForwards(unsigned number);
+  void passCutsBackwards(unsigned number);
+  void findCuts();
   void classify(unsigned value);
   const AxisRule *getRule(unsigned value, unsigned axis, uint64_t varying);
   void pin();
-  void findWhole(unsigned axis, bool alone, ConversionTrees &trees);
+  /// Of groups that are too large: which values are looked at by themselves.
+  enum class Alone { Sums, All };
+  struct AxisView;
+  AxisView getView(unsigned axis, ConversionTrees &trees) const;
+  void findWhole(const AxisView &view, std::optional<Alone> alone);
   unsigned numberGroups(Parting parting);
   void setApart(Use &use) const;
   void sortFixedUses();
@@ -133,6 +137,8 @@ private:
   std::vector<Conversion> conversions;
   std::vector<RedistributeOp> identities;
   llvm::DenseMap<mlir::Value, Reference> references;
+  /// Of the operands of the operation that is being read.
+  llvm::SmallVector<Reference> found;
   AlikeOperations<Kind> alike;
   /// By value; null for a conversion.
   std::vector<Kind *> kinds;

@@ -27,18 +27,26 @@ bool DeferralProblem::operator==(const DeferralProblem &that) const {
          needs == that.needs && needPositions == that.needPositions;
 }
 
-llvm::hash_code moe::spmd::hash_value(const DeferralProblem &problem) {
-  llvm::hash_code hash = llvm::hash_combine(
-      problem.items.size(), problem.operands.size(), problem.needs.size());
-  for (const DeferralProblem::Item &item : problem.items)
-    hash = llvm::hash_combine(
-        hash, item.type.getAsOpaquePointer(), item.computed.pack(),
-        llvm::hash_combine_range(item.rules.begin(), item.rules.end()),
-        item.operandsEnd, item.needsEnd);
-  for (const DeferralProblem::Operand &operand : problem.operands)
-    hash = llvm::hash_combine(hash, operand.value, operand.stated.pack());
-  for (Form need : problem.needs)
-    hash = llvm::hash_combine(hash, need.pack());
+/// Many small numbers make one.
+static uint64_t mix(uint64_t hash, uint64_t number) {
+  hash = (hash ^ number) * UINT64_C(0x9E3779B97F4A7C15);
+  return hash ^ hash >> 29;
+}
+
+uint64_t DeferralProblem::getHash() const {
+  uint64_t hash = items.size();
+  for (const Item &item : items) {
+    hash =
+        mix(hash, reinterpret_cast<uintptr_t>(item.type.getAsOpaquePointer()));
+    hash = mix(hash, item.computed.pack());
+    for (const AxisRule *rule : item.rules)
+      hash = mix(hash, reinterpret_cast<uintptr_t>(rule));
+    hash = mix(hash, uint64_t(item.operandsEnd) << 32 | item.needsEnd);
+  }
+  for (const Operand &operand : operands)
+    hash = mix(mix(hash, operand.value), operand.stated.pack());
+  for (Form need : needs)
+    hash = mix(hash, need.pack());
   return hash;
 }
 

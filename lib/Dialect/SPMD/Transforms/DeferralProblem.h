@@ -89,6 +89,7 @@ struct DeferralProblem {
   std::vector<unsigned> needPositions;
 
   bool operator==(const DeferralProblem &that) const;
+  uint64_t getHash() const;
 
   llvm::ArrayRef<Operand> operandsOf(const Item &item) const {
     return llvm::ArrayRef(operands).slice(
@@ -104,8 +105,6 @@ struct DeferralProblem {
     return item.rules[axis] || item.computed[axis] == Form::partial;
   }
 };
-
-llvm::hash_code hash_value(const DeferralProblem &problem);
 
 /// What is chosen for one value.
 struct DeferralChoice {
