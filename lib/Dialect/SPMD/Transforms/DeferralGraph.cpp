@@ -162,6 +162,14 @@ void DeferralGraph::read(Operation *op, unsigned position) {
     user = none;
   if (known)
     addUses(op, user, position);
+  // What stands in a region takes values as they are.
+  for (Region &region : op->getRegions())
+    region.walk([&](Operation *inner) {
+      found.clear();
+      for (mlir::Value operand : inner->getOperands())
+        found.push_back(find(operand));
+      addUses(inner, none, position);
+    });
 }
 
 //===----------------------------------------------------------------------===//

@@ -158,3 +158,19 @@ func.func @product(%a: !P, %b: !P) -> (!R, !R) {
   %2 = moe.mul %0, %1 : (!R, !R) -> !R
   return %0, %2 : !R, !R
 }
+
+// What the body of a loop takes is reduced before it.
+// CHECK-LABEL: func.func @captured
+func.func @captured(%a: !P, %b: !R, %n: index) -> !R {
+  // CHECK: %[[A:.*]] = spmd.redistribute %arg0
+  // CHECK: scf.for
+  // CHECK-NEXT: moe.add %{{.*}}, %[[A]]
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %0 = spmd.redistribute %a : !P -> !R
+  %1 = scf.for %i = %c0 to %n step %c1 iter_args(%s = %b) -> !R {
+    %2 = moe.add %s, %0 : (!R, !R) -> !R
+    scf.yield %2 : !R
+  }
+  return %1 : !R
+}
