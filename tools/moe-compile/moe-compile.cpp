@@ -127,8 +127,10 @@ static int render(mlir::ModuleOp before, mlir::ModuleOp after) {
   if (!model)
     return fail(llvm::toString(model.takeError()), "give another --cost-file");
   auto written = moe::spmd::findGraph(before, "");
-  auto deferred = moe::spmd::findGraph(after, "");
-  if (mlir::failed(written) || mlir::failed(deferred))
+  if (mlir::failed(written))
+    return 1;
+  auto deferred = moe::spmd::findGraph(after, written->getName());
+  if (mlir::failed(deferred))
     return 1;
   std::vector<moe::spmd::GraphState> states{{"as written", *written}};
   if (!noVerify)

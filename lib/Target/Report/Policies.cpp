@@ -7,10 +7,11 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Pass/PassManager.h"
+#include "moe/Dialect/SPMD/IR/ControlFlow.h"
 #include "moe/Dialect/SPMD/IR/CostModel.h"
 #include "moe/Dialect/SPMD/IR/Locations.h"
 #include "moe/Target/Report.h"
-#include "llvm/Support/FormatVariadic.h"
+#include "llvm/ADT/StringSet.h"
 #include <map>
 
 using namespace mlir;
@@ -47,13 +48,14 @@ struct ReductionStreamer : remark::detail::MLIRRemarkStreamerBase {
   // A JSON value of a StringRef only refers to it.
   void streamOptimizationRemark(const remark::detail::Remark &remark) override {
     if (remark.getRemarkName() == "estimate") {
-      json::Object estimate;
+      json::Object estimate{{"function", remark.getFunction().str()}};
       for (const auto &arg : remark.getArgs())
         add(arg.key, arg.val, estimate);
       run->estimates.push_back(std::move(estimate));
       return;
     }
     json::Object reduction{{"fate", remark.getRemarkName().str()},
+                           {"function", remark.getFunction().str()},
                            {"location", getPlace(remark.getLocation())},
                            {"phase", phaseOf(remark.getLocation())}};
     json::Array places;
@@ -89,34 +91,55 @@ LogicalResult ReductionLog::attach(MLIRContext &context) {
 // Policies
 //===----------------------------------------------------------------------===//
 
+namespace {
+
 /// What conversions send, by phase. What routing decides is not counted: no
 /// policy changes it.
-static void addTotals(StringRef policy, ModuleOp module, const CostModel &model,
-                      json::Array &rows) {
+struct Totals {
   struct Total {
     int64_t count = 0, bytes = 0, picoseconds = 0;
   };
-  Total totals[2];
-  for (auto function : module.getOps<func::FuncOp>()) {
-    if (function->hasAttr(SPMDDialect::kVjpAttr))
-      continue;
+
+  /// A call sends what its function does, a loop what one round does.
+  void add(func::FuncOp function, const CostModel &model) {
+    functions.insert(function.getName());
     function.walk([&](Operation *op) {
+      if (auto call = dyn_cast<func::CallOp>(op))
+        if (func::FuncOp callee = getCallee(call);
+            callee && !callee.isDeclaration())
+          add(callee, model);
       for (const CollectiveStep &step : getCollectiveSteps(op)) {
         auto type = cast<PlacedTensorType>(op->getOperand(0).getType());
-        Total &total = totals[isBackward(op->getLoc())];
+        Total &total = phases[isBackward(op->getLoc())];
         ++total.count;
         total.bytes += step.sent;
         total.picoseconds += getCost(step, type.getMesh(), model);
       }
     });
   }
-  for (auto [phase, total] :
-       llvm::zip(std::array<StringRef, 2>{"forward", "backward"}, totals))
+
+  Total phases[2];
+  /// The program's: public ones and those that they call.
+  llvm::StringSet<> functions;
+};
+
+} // namespace
+
+static Totals addTotals(StringRef policy, ModuleOp module,
+                        const CostModel &model, json::Array &rows) {
+  Totals totals;
+  for (auto function : module.getOps<func::FuncOp>())
+    if (!function.isDeclaration() && !function.isPrivate() &&
+        !function->hasAttr(SPMDDialect::kVjpAttr))
+      totals.add(function, model);
+  for (auto [phase, total] : llvm::zip(
+           std::array<StringRef, 2>{"forward", "backward"}, totals.phases))
     rows.push_back(json::Object{{"policy", policy.str()},
                                 {"phase", phase.str()},
                                 {"collectives", total.count},
                                 {"bytes", total.bytes},
                                 {"us", double(total.picoseconds) / 1e6}});
+  return totals;
 }
 
 namespace {
@@ -138,6 +161,20 @@ private:
 
 } // namespace
 
+/// Leaves what is said of the program's functions, which need no name then.
+static void takeProgram(const llvm::StringSet<> &functions,
+                        json::Array &remarks) {
+  json::Array kept;
+  for (json::Value &value : remarks) {
+    json::Object &remark = *value.getAsObject();
+    bool isPart = functions.contains(*remark.getString("function"));
+    remark.erase("function");
+    if (isPart)
+      kept.push_back(std::move(value));
+  }
+  remarks = std::move(kept);
+}
+
 LogicalResult ReductionLog::comparePolicies(ModuleOp module,
                                             const MoEDeferOptions &chosen) {
   auto model = CostModel::load(chosen.costFile);
@@ -157,7 +194,9 @@ LogicalResult ReductionLog::comparePolicies(ModuleOp module,
     buildMoEDeferPipeline(pm, options);
     if (failed(pm.run(*copy)))
       return failure();
-    addTotals(policy, *copy, *model, totals);
+    Totals sums = addTotals(policy, *copy, *model, totals);
+    for (json::Array *list : {&run->reductions, &run->estimates})
+      takeProgram(sums.functions, *list);
     ReductionKeys keys;
     for (const json::Value &value : run->reductions) {
       const json::Object &reduction = *value.getAsObject();

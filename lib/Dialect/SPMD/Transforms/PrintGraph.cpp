@@ -41,9 +41,10 @@ static std::string makeLegend() {
       cells, kCollective);
 }
 
-/// Over placed tensors, and not replaced by a joint function.
+/// Over placed tensors, not replaced by a joint function, and no part of
+/// others.
 static bool isCandidate(func::FuncOp function) {
-  return !function.isDeclaration() &&
+  return !function.isDeclaration() && !function.isPrivate() &&
          !function->hasAttr(SPMDDialect::kVjpAttr) &&
          llvm::any_of(function.getArgumentTypes(),
                       [](Type type) { return isa<PlacedTensorType>(type); });

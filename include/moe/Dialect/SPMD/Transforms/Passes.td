@@ -214,8 +214,8 @@ def PrintGraph : Pass<"spmd-print-graph", "::mlir::ModuleOp"> {
     Option<"output", "output", "std::string", "\"-\"",
            "the file; - is the standard output">,
     Option<"function", "function", "std::string", "\"\"",
-           "which function; if not given, the only one over placed tensors, a "
-           "joint function rather than what it is the derivative of">,
+           "which function; if not given, the only public one over placed "
+           "tensors, a joint function rather than what it is the derivative of">,
     Option<"part", "part", "std::string", "\"\"",
            "backward, or whole: the forward pass too; if not given, backward "
            "where there is a backward pass">,
