@@ -185,20 +185,31 @@ reference::groupedEinsum(StringRef text, const Tensor<T> &lhs,
     return failure();
 
   Range rows = experts.rows;
-  if (counts.shape.size() != 1 || rows.end > counts.size()) {
+  bool hasParts = counts.shape.size() == 2;
+  if ((counts.shape.size() != 1 && !hasParts) ||
+      rows.end > counts.shape.back()) {
     error = "there are counts of shape " + describeShape(counts.shape) +
             " for " + std::to_string(rows.end) + " experts";
     return failure();
   }
-  int64_t numRows = 0;
-  for (int64_t expert = rows.begin; expert < rows.end; ++expert) {
-    if (counts.data[expert] < 0 || counts.data[expert] > INT32_MAX) {
-      error = "expert " + std::to_string(expert) + " has the row count " +
-              std::to_string(counts.data[expert]);
-      return failure();
-    }
-    numRows += counts.data[expert];
+  int64_t parts = hasParts ? counts.shape[0] : 1;
+  int64_t numExperts = counts.shape.back();
+  if (parts != 1 && rows.size() != numExperts) {
+    error = "rows of " + std::to_string(parts) +
+            " parts of tokens are cut by expert";
+    return failure();
   }
+  int64_t numRows = 0;
+  for (int64_t part = 0; part < parts; ++part)
+    for (int64_t expert = rows.begin; expert < rows.end; ++expert) {
+      int64_t count = counts.data[part * numExperts + expert];
+      if (count < 0 || count > INT32_MAX) {
+        error = "expert " + std::to_string(expert) + " has the row count " +
+                std::to_string(count);
+        return failure();
+      }
+      numRows += count;
+    }
   if (sizes['n'] != numRows) {
     error = "there are " + std::to_string(sizes['n']) +
             " local rows where the counts of experts " +
@@ -215,20 +226,20 @@ reference::groupedEinsum(StringRef text, const Tensor<T> &lhs,
   Tensor<T> result(*shape);
   Term resultTerm(equation->result, result.shape);
   Term lhsTerm(equation->lhs, lhs.shape), rhsTerm(equation->rhs, rhs.shape);
-  struct Part {
+  struct Piece {
     const Term &term;
     Range experts;
     ArrayRef<int64_t> shape;
   };
-  Part parts[] = {{resultTerm, experts.result, result.shape},
-                  {lhsTerm, experts.lhs, lhs.shape},
-                  {rhsTerm, experts.rhs, rhs.shape}};
-  for (const Part &part : parts) {
-    size_t dim = part.term.letters.find('e');
-    if (dim != std::string::npos && part.shape[dim] != part.experts.size()) {
-      error = "a local value has " + std::to_string(part.shape[dim]) +
+  Piece pieces[] = {{resultTerm, experts.result, result.shape},
+                    {lhsTerm, experts.lhs, lhs.shape},
+                    {rhsTerm, experts.rhs, rhs.shape}};
+  for (const Piece &piece : pieces) {
+    size_t dim = piece.term.letters.find('e');
+    if (dim != std::string::npos && piece.shape[dim] != piece.experts.size()) {
+      error = "a local value has " + std::to_string(piece.shape[dim]) +
               " experts where its placement says " +
-              std::to_string(part.experts.size());
+              std::to_string(piece.experts.size());
       return failure();
     }
   }
@@ -238,23 +249,25 @@ reference::groupedEinsum(StringRef text, const Tensor<T> &lhs,
   if (llvm::any_of(loops, [](const Loop &loop) { return loop.size == 0; }))
     return result;
   int64_t row = 0;
-  for (int64_t expert = rows.begin; expert < rows.end; ++expert) {
-    bool held = llvm::all_of(parts, [&](const Part &part) {
-      return !part.term.has('e') ||
-             (expert >= part.experts.begin && expert < part.experts.end);
-    });
-    for (int64_t i = 0; i < counts.data[expert]; ++i, ++row) {
-      if (!held)
-        continue;
-      auto offset = [&](const Part &part) {
-        return row * part.term.stride('n') +
-               (expert - part.experts.begin) * part.term.stride('e');
-      };
-      accumulate<T>(loops, result.data.data() + offset(parts[0]),
-                    lhs.data.data() + offset(parts[1]),
-                    rhs.data.data() + offset(parts[2]));
+  for (int64_t part = 0; part < parts; ++part)
+    for (int64_t expert = rows.begin; expert < rows.end; ++expert) {
+      bool held = llvm::all_of(pieces, [&](const Piece &piece) {
+        return !piece.term.has('e') ||
+               (expert >= piece.experts.begin && expert < piece.experts.end);
+      });
+      int64_t count = counts.data[part * numExperts + expert];
+      for (int64_t i = 0; i < count; ++i, ++row) {
+        if (!held)
+          continue;
+        auto offset = [&](const Piece &piece) {
+          return row * piece.term.stride('n') +
+                 (expert - piece.experts.begin) * piece.term.stride('e');
+        };
+        accumulate<T>(loops, result.data.data() + offset(pieces[0]),
+                      lhs.data.data() + offset(pieces[1]),
+                      rhs.data.data() + offset(pieces[2]));
+      }
     }
-  }
   return result;
 }
 

@@ -80,11 +80,15 @@ IndexTensor reference::drawIndices(mlir::BlockArgument argument,
   IndexTensor tensor(type.getShape());
   int64_t last = type.getRank() ? type.getShape().back() : 1;
   int64_t rows = countedRows(argument);
-  for (int64_t i = 0; i < std::max(rows, tensor.size()); ++i)
-    if (rows < 0)
+  if (rows < 0) {
+    for (int64_t i = 0; i < tensor.size(); ++i)
       tensor.data[i] = i % last;
-    else if (i < rows)
-      ++tensor.data[random() % tensor.size()];
+    return tensor;
+  }
+  // Each part of the tokens has as many rows as another.
+  int64_t parts = tensor.size() / last;
+  for (int64_t i = 0; i < rows; ++i)
+    ++tensor.data[i * parts / rows * last + random() % last];
   return tensor;
 }
 
@@ -156,17 +160,19 @@ bool Executor::means(const Locals &locals, mlir::Value value) const {
 /// What the type of `value` says of it, placed.
 mlir::FailureOr<Executor::Locals> Executor::believed(mlir::Value value) {
   // Rows are cut where the choice of experts that they follow cuts them.
-  std::vector<int64_t> counts;
+  IndexTensor counts;
   for (mlir::Operation *op : spmd::getOperations(function)) {
     auto number = op->getAttrOfType<mlir::IntegerAttr>("num_experts");
-    if (!number || !counts.empty() || !numComputed.contains(op->getOperand(1)))
+    if (!number || counts.size() != 0 ||
+        !numComputed.contains(op->getOperand(1)))
       continue;
     std::string error;
-    auto counted =
-        count(truthOf(op->getOperand(1)).indices(), number.getInt(), error);
+    int64_t parts = op->getAttrOfType<mlir::IntegerAttr>("parts").getInt();
+    auto counted = count(truthOf(op->getOperand(1)).indices(),
+                         {number.getInt(), parts}, error);
     if (failed(counted))
       return op->emitError(error);
-    counts = counted->data;
+    counts = std::move(*counted);
   }
   std::string error;
   auto locals = place(truthOf(value), mesh, typeOf(value).getPlacements(),

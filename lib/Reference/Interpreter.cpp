@@ -293,15 +293,42 @@ auto Interpreter<T>::evaluatePlacing(mlir::Operation *op, std::string &error)
 template <typename T>
 static FailureOr<Tensor<T>>
 evaluateRowKernel(mlir::Operation *op, const Tensor<T> &input,
-                  const IndexTensor &experts, int64_t numExperts,
+                  const IndexTensor &experts, RowSorting sorting,
                   std::string &error) {
   if (llvm::isa<DispatchOp>(op))
-    return dispatch(input, experts, numExperts, error);
+    return dispatch(input, experts, sorting, error);
   if (llvm::isa<CombineOp>(op))
-    return combine(input, experts, numExperts, error);
+    return combine(input, experts, sorting, error);
   if (llvm::isa<PermuteOp>(op))
-    return permute(input, experts, numExperts, error);
-  return unpermute(input, experts, numExperts, error);
+    return permute(input, experts, sorting, error);
+  return unpermute(input, experts, sorting, error);
+}
+
+/// What a local program knows of its tokens: how many of their parts it has,
+/// and the ranks of which axes share one.
+struct LocalParts {
+  int64_t number = 1;
+  SmallVector<unsigned> shared;
+};
+
+/// Outer axes cut `parts` apart until one is left.
+static FailureOr<LocalParts> findParts(const RankMesh &mesh,
+                                       PlacedTensorType experts, int64_t parts,
+                                       std::string &error) {
+  LocalParts local;
+  local.number = parts;
+  for (unsigned axis : mesh.cuttingAxes(experts.getPlacements(), 0)) {
+    if (local.number == 1) {
+      local.shared.push_back(axis);
+    } else if (local.number % mesh.sizes[axis] == 0) {
+      local.number /= mesh.sizes[axis];
+    } else {
+      error = "axis '" + mesh.names[axis] + "' cuts across the " +
+              std::to_string(parts) + " parts of the tokens";
+      return failure();
+    }
+  }
+  return local;
 }
 
 /// The member of a group that has index `index`, given where each member's
@@ -323,8 +350,14 @@ auto Interpreter<T>::evaluateRows(mlir::Operation *op, std::string &error)
     error = std::to_string(numExperts) + " experts are too many";
     return failure();
   }
-  SmallVector<unsigned> axes =
-      mesh.cuttingAxes(typeOf(op->getOperand(1)).getPlacements(), 0);
+  FailureOr<LocalParts> parts = findParts(
+      mesh, typeOf(op->getOperand(1)),
+      op->getAttrOfType<mlir::IntegerAttr>("parts").getValue().getSExtValue(),
+      error);
+  if (mlir::failed(parts))
+    return failure();
+  RowSorting sorting{numExperts, parts->number};
+  ArrayRef<unsigned> axes = parts->shared;
   bool byToken = llvm::isa<DispatchOp, PermuteOp>(op);
 
   // Ranks that exchange tokens work as one; each keeps its part of the result.
@@ -351,19 +384,20 @@ auto Interpreter<T>::evaluateRows(mlir::Operation *op, std::string &error)
       allNumbers = concatenate<int64_t>(numbers, 0, error);
     FailureOr<std::vector<int64_t>> order = failure();
     if (mlir::succeeded(allNumbers))
-      order = rowOrder(*allNumbers, numExperts, error);
+      order = rowOrder(*allNumbers, sorting, error);
     FailureOr<Tensor<T>> result = failure();
     if (mlir::succeeded(order))
-      result = evaluateRowKernel<T>(op, *whole, *allNumbers, numExperts, error);
+      result = evaluateRowKernel<T>(op, *whole, *allNumbers, sorting, error);
     if (mlir::failed(result)) {
       error += " (rank " + std::to_string(rank) + ")";
       return failure();
     }
 
-    FailureOr<IndexTensor> counts = count(*allNumbers, numExperts, error);
+    // Of one part, where ranks share it.
+    FailureOr<IndexTensor> counts = count(*allNumbers, sorting, error);
     SmallVector<int64_t> rowBegins = {0};
     for (int64_t member : group) {
-      Range own = mesh.cut({0, numExperts}, axes, member);
+      Range own = mesh.cut({0, counts->size()}, axes, member);
       rowBegins.push_back(std::accumulate(counts->data.begin() + own.begin,
                                           counts->data.begin() + own.end,
                                           rowBegins.back()));
@@ -400,7 +434,7 @@ static FailureOr<GroupedExperts> findExperts(GroupedEinsumOp op,
                                              std::string &error) {
   auto [operands, resultTerm] = op.getEquation().split("->");
   auto [lhsTerm, rhsTerm] = operands.split(',');
-  Range all = {0, typeOf(op.getCounts()).getShape().front()};
+  Range all = {0, typeOf(op.getCounts()).getShape().back()};
   auto expertsOf = [&](StringRef term, PlacedTensorType type) {
     size_t dim = term.find('e');
     if (dim == StringRef::npos)
@@ -414,14 +448,19 @@ static FailureOr<GroupedExperts> findExperts(GroupedEinsumOp op,
 
   bool inLhs = lhsTerm.contains('n');
   PlacedTensorType type = typeOf(inLhs ? op.getLhs() : op.getRhs());
-  SmallVector<unsigned> axes = mesh.cuttingAxes(
-      type.getPlacements(), (inLhs ? lhsTerm : rhsTerm).find('n'));
-  for (unsigned axis : axes)
-    if (!type.getPlacements()[axis].isRagged()) {
+  SmallVector<unsigned> axes;
+  for (unsigned axis : mesh.cuttingAxes(
+           type.getPlacements(), (inLhs ? lhsTerm : rhsTerm).find('n'))) {
+    bool byPart = op.getCounts().getType().getRank() == 2 &&
+                  op.getCounts().getType().getPlacements()[axis].isShard();
+    if (type.getPlacements()[axis].isRagged()) {
+      axes.push_back(axis);
+    } else if (!byPart || !axes.empty()) {
       error = "rows are cut over '" + mesh.names[axis] +
               "' but not where the experts are";
       return failure();
     }
+  }
   experts.rows = mesh.cut(all, axes, rank);
   return experts;
 }
@@ -553,9 +592,18 @@ FailureOr<Value<T>> Interpreter<T>::evaluateOnRank(mlir::Operation *op,
         return wrap(scatter(floats(op.getChosen()), indices(op.getExperts()),
                             typeOf(op.getResult()).getShape().back(), error));
       })
-      .Case([&](CountOp op) {
-        return wrap(count(indices(op.getExperts()),
-                          typeOf(op.getResult()).getShape().back(), error));
+      .Case([&](CountOp op) -> Result {
+        FailureOr<LocalParts> parts =
+            findParts(mesh, typeOf(op.getExperts()), op.getParts(), error);
+        if (mlir::failed(parts))
+          return failure();
+        PlacedTensorType type = op.getType();
+        FailureOr<IndexTensor> counts =
+            count(indices(op.getExperts()),
+                  {type.getShape().back(), parts->number}, error);
+        if (mlir::succeeded(counts) && type.getRank() == 1)
+          counts->shape.erase(counts->shape.begin());
+        return wrap(std::move(counts));
       })
       .Default([&](mlir::Operation *op) -> Result {
         error = "the reference can't execute '" +

@@ -265,13 +265,20 @@ reference::scatter(const Tensor<T> &chosen, const IndexTensor &experts,
 }
 
 FailureOr<IndexTensor> reference::count(const IndexTensor &experts,
-                                        int64_t numExperts,
+                                        RowSorting sorting,
                                         std::string &error) {
+  auto [numExperts, parts] = sorting;
   if (!checkExperts(experts, numExperts, error))
     return failure();
-  IndexTensor result({numExperts});
-  for (int64_t expert : experts.data)
-    ++result.data[expert];
+  if (parts < 1 || experts.shape[0] % parts) {
+    error = "the expert numbers of " + std::to_string(experts.shape[0]) +
+            " tokens are no " + std::to_string(parts) + " equal parts";
+    return failure();
+  }
+  IndexTensor result({parts, numExperts});
+  int64_t perPart = experts.size() / parts;
+  for (int64_t pair = 0; pair < experts.size(); ++pair)
+    ++result.data[pair / perPart * numExperts + experts.data[pair]];
   return result;
 }
 
@@ -280,17 +287,20 @@ FailureOr<IndexTensor> reference::count(const IndexTensor &experts,
 //===----------------------------------------------------------------------===//
 
 FailureOr<std::vector<int64_t>> reference::rowOrder(const IndexTensor &experts,
-                                                    int64_t numExperts,
+                                                    RowSorting sorting,
                                                     std::string &error) {
-  FailureOr<IndexTensor> counts = count(experts, numExperts, error);
+  FailureOr<IndexTensor> counts = count(experts, sorting, error);
   if (mlir::failed(counts))
     return failure();
-  std::vector<int64_t> next(numExperts, 0);
-  for (int64_t expert = 1; expert < numExperts; ++expert)
-    next[expert] = next[expert - 1] + counts->data[expert - 1];
+  // Where the next row of an expert, in a part, goes.
+  std::vector<int64_t> next(counts->size(), 0);
+  for (int64_t run = 1; run < counts->size(); ++run)
+    next[run] = next[run - 1] + counts->data[run - 1];
+  int64_t perPart = experts.size() / sorting.parts;
   std::vector<int64_t> order(experts.size());
   for (int64_t pair = 0; pair < experts.size(); ++pair)
-    order[next[experts.data[pair]]++] = pair;
+    order[next[pair / perPart * sorting.numExperts + experts.data[pair]]++] =
+        pair;
   return order;
 }
 
@@ -306,8 +316,8 @@ static SmallVector<int64_t> withFirst(ArrayRef<int64_t> shape, int64_t size) {
 template <typename T>
 FailureOr<Tensor<T>>
 reference::dispatch(const Tensor<T> &tokens, const IndexTensor &experts,
-                    int64_t numExperts, std::string &error) {
-  FailureOr<std::vector<int64_t>> order = rowOrder(experts, numExperts, error);
+                    RowSorting sorting, std::string &error) {
+  FailureOr<std::vector<int64_t>> order = rowOrder(experts, sorting, error);
   if (mlir::failed(order) ||
       !checkShape(tokens.shape, withFirst(tokens.shape, experts.shape[0]),
                   error))
@@ -323,8 +333,8 @@ reference::dispatch(const Tensor<T> &tokens, const IndexTensor &experts,
 template <typename T>
 FailureOr<Tensor<T>>
 reference::combine(const Tensor<T> &rows, const IndexTensor &experts,
-                   int64_t numExperts, std::string &error) {
-  FailureOr<std::vector<int64_t>> order = rowOrder(experts, numExperts, error);
+                   RowSorting sorting, std::string &error) {
+  FailureOr<std::vector<int64_t>> order = rowOrder(experts, sorting, error);
   if (mlir::failed(order) ||
       !checkShape(rows.shape, withFirst(rows.shape, order->size()), error))
     return failure();
@@ -340,8 +350,8 @@ reference::combine(const Tensor<T> &rows, const IndexTensor &experts,
 template <typename T>
 FailureOr<Tensor<T>>
 reference::permute(const Tensor<T> &scores, const IndexTensor &experts,
-                   int64_t numExperts, std::string &error) {
-  FailureOr<std::vector<int64_t>> order = rowOrder(experts, numExperts, error);
+                   RowSorting sorting, std::string &error) {
+  FailureOr<std::vector<int64_t>> order = rowOrder(experts, sorting, error);
   if (mlir::failed(order) || !checkShape(scores.shape, experts.shape, error))
     return failure();
   Tensor<T> result(int64_t(order->size()));
@@ -353,8 +363,8 @@ reference::permute(const Tensor<T> &scores, const IndexTensor &experts,
 template <typename T>
 FailureOr<Tensor<T>>
 reference::unpermute(const Tensor<T> &rows, const IndexTensor &experts,
-                     int64_t numExperts, std::string &error) {
-  FailureOr<std::vector<int64_t>> order = rowOrder(experts, numExperts, error);
+                     RowSorting sorting, std::string &error) {
+  FailureOr<std::vector<int64_t>> order = rowOrder(experts, sorting, error);
   if (mlir::failed(order) ||
       !checkShape(rows.shape, int64_t(order->size()), error))
     return failure();
@@ -367,7 +377,7 @@ reference::unpermute(const Tensor<T> &rows, const IndexTensor &experts,
 // NOLINTBEGIN(bugprone-macro-parentheses): types take none.
 #define INSTANTIATE_ROWS(name, T)                                              \
   template FailureOr<Tensor<T>> reference::name(                               \
-      const Tensor<T> &, const IndexTensor &, int64_t, std::string &);
+      const Tensor<T> &, const IndexTensor &, RowSorting, std::string &);
 #define INSTANTIATE(T)                                                         \
   template FailureOr<Tensor<T>> reference::mapUnary(const Tensor<T> &,         \
                                                     llvm::function_ref<T(T)>); \
@@ -385,7 +395,8 @@ reference::unpermute(const Tensor<T> &rows, const IndexTensor &experts,
       std::string &);                                                          \
   template FailureOr<Tensor<T>> reference::gather(                             \
       const Tensor<T> &, const IndexTensor &, std::string &);                  \
-  INSTANTIATE_ROWS(scatter, T)                                                 \
+  template FailureOr<Tensor<T>> reference::scatter(                            \
+      const Tensor<T> &, const IndexTensor &, int64_t, std::string &);         \
   INSTANTIATE_ROWS(dispatch, T)                                                \
   INSTANTIATE_ROWS(combine, T)                                                 \
   INSTANTIATE_ROWS(permute, T)                                                 \

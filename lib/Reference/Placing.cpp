@@ -131,7 +131,7 @@ template <typename U>
 static FailureOr<std::vector<Tensor<U>>>
 placeTensor(const Tensor<U> &global, const RankMesh &mesh,
             ArrayRef<Placement> placements, Random &random,
-            ArrayRef<int64_t> counts, std::string &error) {
+            const IndexTensor &counts, std::string &error) {
   // The terms are drawn for the global value, so that replicas and shards of
   // one term belong together.
   std::vector<Tensor<U>> terms = {global};
@@ -151,10 +151,6 @@ placeTensor(const Tensor<U> &global, const RankMesh &mesh,
     terms = std::move(finer);
   }
 
-  SmallVector<int64_t> rowsBefore = {0};
-  for (int64_t count : counts)
-    rowsBefore.push_back(rowsBefore.back() + count);
-
   std::vector<Tensor<U>> locals;
   for (int64_t rank = 0; rank < mesh.numRanks(); ++rank) {
     SmallVector<int64_t> where = mesh.coordinates(rank);
@@ -164,24 +160,14 @@ placeTensor(const Tensor<U> &global, const RankMesh &mesh,
         term = term * mesh.sizes[axis] + where[axis];
     Tensor<U> local = terms[term];
     for (size_t dim = 0; dim < global.shape.size(); ++dim) {
-      SmallVector<unsigned> axes = mesh.cuttingAxes(placements, dim);
-      auto isRagged = [&](unsigned axis) {
-        return placements[axis].isRagged();
-      };
-      if (axes.empty())
-        continue;
-      Range range;
-      if (llvm::none_of(axes, isRagged)) {
-        range = mesh.cut({0, global.shape[dim]}, axes, rank);
-      } else if (llvm::all_of(axes, isRagged) &&
-                 rowsBefore.back() == global.shape[dim]) {
-        Range experts = mesh.cut({0, int64_t(counts.size())}, axes, rank);
-        range = {rowsBefore[experts.begin], rowsBefore[experts.end]};
-      } else {
+      std::optional<Range> range =
+          localRange(mesh, global.shape[dim], placements, dim, rank, counts);
+      if (!range) {
         error = "where ragged cuts are is not known";
         return failure();
       }
-      local = slice(local, dim, range);
+      if (range->size() != local.shape[dim])
+        local = slice(local, dim, *range);
     }
     locals.push_back(std::move(local));
   }
@@ -221,7 +207,7 @@ template <typename T>
 FailureOr<LocalValues<T>>
 reference::place(const Value<T> &global, const RankMesh &mesh,
                  ArrayRef<Placement> placements, Random &random,
-                 ArrayRef<int64_t> counts, std::string &error) {
+                 const IndexTensor &counts, std::string &error) {
   return onTensors<T>({global}, error, [&](auto tensors) {
     return placeTensor(tensors.front(), mesh, placements, random, counts,
                        error);
@@ -264,7 +250,7 @@ template <typename T>
 Denotation<T> reference::denote(const LocalValues<T> &locals,
                                 const RankMesh &mesh, ArrayRef<int64_t> shape,
                                 ArrayRef<Placement> placements,
-                                ArrayRef<int64_t> counts) {
+                                const IndexTensor &counts) {
   Denotation<T> result;
   if (int64_t(locals.size()) != mesh.numRanks()) {
     result.reason = "there are " + std::to_string(locals.size()) +
@@ -530,10 +516,10 @@ FailureOr<LocalValues<T>> reference::redistribute(
 #define INSTANTIATE(T)                                                         \
   template FailureOr<LocalValues<T>> reference::place(                         \
       const Value<T> &, const RankMesh &, ArrayRef<Placement>, Random &,       \
-      ArrayRef<int64_t>, std::string &);                                       \
+      const IndexTensor &, std::string &);                                     \
   template Denotation<T> reference::denote(                                    \
       const LocalValues<T> &, const RankMesh &, ArrayRef<int64_t>,             \
-      ArrayRef<Placement>, ArrayRef<int64_t>);                                 \
+      ArrayRef<Placement>, const IndexTensor &);                               \
   template FailureOr<LocalValues<T>> reference::redistribute(                  \
       const LocalValues<T> &, const RankMesh &, ArrayRef<int64_t>,             \
       ArrayRef<Placement>, ArrayRef<Placement>, std::string &,                 \

@@ -6,6 +6,7 @@
 
 #include "moe/Reference/RankMesh.h"
 #include <algorithm>
+#include <numeric>
 
 using namespace moe;
 using namespace moe::reference;
@@ -96,30 +97,52 @@ RankMesh::cuttingAxes(llvm::ArrayRef<spmd::Placement> placements,
   return result;
 }
 
+std::optional<Range>
+reference::localRange(const RankMesh &mesh, int64_t size,
+                      llvm::ArrayRef<spmd::Placement> placements, int64_t dim,
+                      int64_t rank, const IndexTensor &counts) {
+  llvm::SmallVector<unsigned> chunks, ragged;
+  for (unsigned axis : mesh.cuttingAxes(placements, dim)) {
+    if (placements[axis].isRagged())
+      ragged.push_back(axis);
+    else if (ragged.empty())
+      chunks.push_back(axis);
+    else
+      return std::nullopt;
+  }
+  Range range = mesh.cut({0, size}, chunks, rank);
+  if (ragged.empty())
+    return range;
+  // Rows of one expert are a run within one part.
+  if (counts.size() == 0)
+    return std::nullopt;
+  int64_t numExperts = counts.shape.back();
+  int64_t numParts = counts.size() / numExperts;
+  Range parts = mesh.cut({0, numParts}, chunks, rank);
+  if (parts.size() != 1)
+    return std::nullopt;
+  auto rowsBefore = [&](int64_t entry) {
+    return std::accumulate(counts.data.begin(), counts.data.begin() + entry,
+                           int64_t(0));
+  };
+  int64_t first = parts.begin * numExperts;
+  if (rowsBefore(first) != range.begin ||
+      rowsBefore(first + numExperts) != range.end)
+    return std::nullopt;
+  Range experts = mesh.cut({0, numExperts}, ragged, rank);
+  return Range{rowsBefore(first + experts.begin),
+               rowsBefore(first + experts.end)};
+}
+
 llvm::SmallVector<int64_t>
 reference::localShape(const RankMesh &mesh, llvm::ArrayRef<int64_t> shape,
                       llvm::ArrayRef<spmd::Placement> placements, int64_t rank,
-                      llvm::ArrayRef<int64_t> counts) {
+                      const IndexTensor &counts) {
   llvm::SmallVector<int64_t> result;
   for (auto [dim, size] : llvm::enumerate(shape)) {
-    llvm::SmallVector<unsigned> axes = mesh.cuttingAxes(placements, dim);
-    bool ragged = llvm::any_of(
-        axes, [&](unsigned axis) { return placements[axis].isRagged(); });
-    if (!ragged) {
-      result.push_back(mesh.cut({0, size}, axes, rank).size());
-      continue;
-    }
-    bool onlyRagged = llvm::all_of(
-        axes, [&](unsigned axis) { return placements[axis].isRagged(); });
-    if (counts.empty() || !onlyRagged) {
-      result.push_back(-1);
-      continue;
-    }
-    Range experts = mesh.cut({0, int64_t(counts.size())}, axes, rank);
-    int64_t rows = 0;
-    for (int64_t expert = experts.begin; expert < experts.end; ++expert)
-      rows += counts[expert];
-    result.push_back(rows);
+    std::optional<Range> range =
+        localRange(mesh, size, placements, dim, rank, counts);
+    result.push_back(range ? range->size() : -1);
   }
   return result;
 }

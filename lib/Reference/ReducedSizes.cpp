@@ -11,6 +11,7 @@
 #include "llvm/ADT/EquivalenceClasses.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/MathExtras.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace moe;
@@ -77,6 +78,8 @@ struct SizeClass {
   bool fixed = false;
   /// A batch of one is folded by another rule than a batch of two.
   bool batch = false;
+  /// Equal parts that it has to come in.
+  int64_t parts = 1;
   int64_t reduced = 0;
 };
 
@@ -106,7 +109,7 @@ private:
   LogicalResult addValue(Value value);
   LogicalResult addOperation(Operation *op);
   void addLetters(Operation *op, StringRef equation);
-  void addRows(Value tokens, Value experts, Value rows);
+  void addRows(Value tokens, Value experts, Value rows, int64_t parts);
   void addFold(Value apart, Value folded);
   void addByRule(Operation *op);
   void collectClasses();
@@ -123,6 +126,8 @@ private:
   unsigned numDims = 0;
   llvm::EquivalenceClasses<unsigned> classes;
   SmallVector<unsigned> fixed, batches;
+  /// Dimensions of tokens, and their equal parts.
+  SmallVector<std::pair<unsigned, int64_t>> parted;
   SmallVector<Product> products;
   DenseMap<unsigned, SizeClass> known;
 };
@@ -157,14 +162,17 @@ void SizeReducer::addLetters(Operation *op, StringRef equation) {
     add(rhs, op->getOperand(1));
   add(result, op->getResult(0));
   if (isa<GroupedEinsumOp>(op)) {
-    fix(op->getOperand(2), 0);
+    for (int64_t i = 0; i < typeOf(op->getOperand(2)).getRank(); ++i)
+      fix(op->getOperand(2), i);
     if (auto experts = letters.find('e'); experts != letters.end())
       fixed.push_back(experts->second);
   }
 }
 
-void SizeReducer::addRows(Value tokens, Value experts, Value rows) {
+void SizeReducer::addRows(Value tokens, Value experts, Value rows,
+                          int64_t parts) {
   join(tokens, 0, experts, 0);
+  parted.push_back({dim(experts, 0), parts});
   fix(experts, 1);
   // [T, D] and [N, D], or [T, K] and [N].
   if (typeOf(rows).getRank() == typeOf(tokens).getRank())
@@ -218,14 +226,20 @@ LogicalResult SizeReducer::addOperation(Operation *op) {
       .Case<EinsumOp, GroupedEinsumOp>(
           [&](auto op) { addLetters(op, op.getEquation()); })
       .Case<DispatchOp, PermuteOp>([&](auto op) {
-        addRows(op->getOperand(0), op->getOperand(1), op->getResult(0));
+        addRows(op.getInput(), op.getExperts(), op.getResult(), op.getParts());
       })
       .Case<CombineOp, UnpermuteOp>([&](auto op) {
-        addRows(op->getResult(0), op->getOperand(1), op->getOperand(0));
+        addRows(op.getResult(), op.getExperts(), op.getInput(), op.getParts());
+      })
+      .Case([&](CountOp op) {
+        parted.push_back({dim(op.getExperts(), 0), op.getParts()});
+        fix(op.getExperts(), 1);
+        for (int64_t i = 0; i < op.getType().getRank(); ++i)
+          fix(op.getResult(), i);
       })
       .Case([&](FoldOp op) { addFold(op.getInput(), op.getResult()); })
       .Case([&](UnfoldOp op) { addFold(op.getResult(), op.getInput()); })
-      .Case<TopKOp, GatherOp, ScatterOp, CountOp>([&](Operation *op) {
+      .Case<TopKOp, GatherOp, ScatterOp>([&](Operation *op) {
         // Tokens first, and numbers of experts last.
         Value tokens = op->getOperand(0);
         auto add = [&](Value value) {
@@ -262,6 +276,8 @@ void SizeReducer::collectClasses() {
     classOf(i).fixed = true;
   for (unsigned i : batches)
     classOf(i).batch = true;
+  for (auto [i, parts] : parted)
+    classOf(i).parts = std::lcm(classOf(i).parts, parts);
   // Where the tokens can be cut, so can what they are folded of.
   for (const Product &product : products) {
     const SizeClass whole = classOf(product.product);
@@ -271,6 +287,7 @@ void SizeReducer::collectClasses() {
       SizeClass &entry = classOf(factor);
       entry.cutBefore = std::max(entry.cutBefore, whole.cutBefore);
       entry.cutAfter = std::max(entry.cutAfter, whole.cutAfter);
+      entry.parts = std::lcm(entry.parts, whole.parts);
     }
   }
 }
@@ -278,6 +295,9 @@ void SizeReducer::collectClasses() {
 int64_t SizeReducer::chooseSize(const SizeClass &entry) const {
   if (entry.fixed)
     return entry.size;
+  // What comes in parts is cut between them.
+  if (entry.parts > 1)
+    return std::min(entry.size, std::lcm(entry.parts, entry.cutAfter));
   bool isEven = entry.size % entry.cutBefore == 0;
   int64_t size = 0;
   if (!isEven)
@@ -391,8 +411,9 @@ int64_t reference::estimateWork(func::FuncOp function) {
       if (text) {
         auto [operands, letters] = text.getValue().split("->");
         auto [lhs, rhs] = operands.split(',');
+        StringRef terms[] = {lhs, rhs};
         std::string done = letters.str();
-        for (auto [i, term] : llvm::enumerate(ArrayRef<StringRef>{lhs, rhs}))
+        for (auto [i, term] : llvm::enumerate(terms))
           for (auto [j, letter] : llvm::enumerate(term))
             // A row determines its expert.
             if (letter != 'e' && done.find(letter) == std::string::npos) {

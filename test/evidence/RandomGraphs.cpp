@@ -5,9 +5,10 @@
 //===----------------------------------------------------------------------===//
 //
 // Dimensions have letters, each with one size in a program: b batches of s
-// tokens, t of all of them, d and h features, e experts, k chosen ones, n rows.
-// Operations are tried on values that fit; where a rule refuses the placements,
-// an operand is converted, and if that does not help the operation is dropped.
+// tokens, t of all of them, d and h features, e experts, k chosen ones, n rows,
+// p parts of the tokens whose rows stay apart. Operations are tried on values
+// that fit; where a rule refuses the placements, an operand is converted, and
+// if that does not help the operation is dropped.
 //
 //===----------------------------------------------------------------------===//
 
@@ -344,20 +345,25 @@ bool Drawer::drawRouting() {
     chosen->erase();
     return false;
   }
-  Operation *counted =
-      CountOp::create(builder, loc, type("e", true), chosen->getResult(0));
+  sizes['p'] = chance(40) ? sizes.at('b') : 1;
+  bool hasParts = sizes.at('p') > 1;
+  Operation *counted = CountOp::create(
+      builder, loc, type(hasParts ? "pe" : "e", true), chosen->getResult(0));
   if (!settle(counted)) {
+    // What it chose may have been converted for it already.
     counted->erase();
-    chosen->erase();
     return false;
   }
   experts = chosen->getResult(0);
   counts = counted->getResult(0);
-  PlacedTensorType whole =
-      typeOf(counts).withPlacements(llvm::SmallVector<Placement>(
-          mesh.getNumLeafAxes(), Placement::replicate()));
-  if (whole != typeOf(counts))
-    counts = spmd::RedistributeOp::create(builder, loc, whole, counts);
+  // Whole, or cut by part.
+  llvm::SmallVector<Placement> placements(typeOf(counts).getPlacements());
+  for (Placement &placement : placements)
+    if (!hasParts || placement != Placement::shard(0))
+      placement = Placement::replicate();
+  PlacedTensorType placed = typeOf(counts).withPlacements(placements);
+  if (placed != typeOf(counts))
+    counts = spmd::RedistributeOp::create(builder, loc, placed, counts);
   return true;
 }
 
@@ -366,6 +372,7 @@ bool Drawer::drawRows() {
   if (!experts)
     return drawRouting();
   mlir::IntegerAttr number = builder.getI64IntegerAttr(sizes.at('e'));
+  mlir::IntegerAttr parts = builder.getI64IntegerAttr(sizes.at('p'));
   const Item *item = pick([](const Item &item) {
     return item.letters == "td" || item.letters == "th" ||
            item.letters == "tk" || item.letters[0] == 'n';
@@ -375,18 +382,20 @@ bool Drawer::drawRows() {
   std::string letters = item->letters;
   mlir::Value value = item->value;
   if (letters == "tk")
-    return emit<PermuteOp>("n", value, experts, number);
+    return emit<PermuteOp>("n", value, experts, number, parts);
   if (letters[0] == 't')
-    return emit<DispatchOp>("n" + letters.substr(1), value, experts, number);
+    return emit<DispatchOp>("n" + letters.substr(1), value, experts, number,
+                            parts);
   if (letters == "n")
-    return emit<UnpermuteOp>("tk", value, experts, number);
+    return emit<UnpermuteOp>("tk", value, experts, number, parts);
   if (letters != "nd" && letters != "nh")
     return false;
   const Item *weights = pick([](const Item &item) {
     return item.letters == "edh" || item.letters == "ehd";
   });
   if (!weights || chance(25))
-    return emit<CombineOp>("t" + letters.substr(1), value, experts, number);
+    return emit<CombineOp>("t" + letters.substr(1), value, experts, number,
+                           parts);
   std::string result = letters == "nd" ? "nh" : "nd";
   return emit<GroupedEinsumOp>(result,
                                letters + "," + weights->letters + "->" + result,
@@ -474,12 +483,14 @@ bool Drawer::step() {
 /// Rows that are cut by expert have no other use at the end of a program.
 mlir::Value Drawer::closeRows(const Item &item) {
   mlir::IntegerAttr number = builder.getI64IntegerAttr(sizes.at('e'));
+  mlir::IntegerAttr parts = builder.getI64IntegerAttr(sizes.at('p'));
   if (item.letters[0] != 'n' || item.letters.size() > 2)
     return {};
-  bool closed = item.letters == "n"
-                    ? emit<UnpermuteOp>("tk", item.value, experts, number)
-                    : emit<CombineOp>("t" + item.letters.substr(1), item.value,
-                                      experts, number);
+  bool closed =
+      item.letters == "n"
+          ? emit<UnpermuteOp>("tk", item.value, experts, number, parts)
+          : emit<CombineOp>("t" + item.letters.substr(1), item.value, experts,
+                            number, parts);
   return closed ? items.back().value : mlir::Value();
 }
 

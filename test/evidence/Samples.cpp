@@ -77,8 +77,9 @@ void evidence::resize(mlir::Operation *root,
   root->walk([&](mlir::Operation *op) {
     for (mlir::Value result : op->getResults())
       resizeValue(result);
-    if (auto experts = op->getAttrOfType<mlir::IntegerAttr>("num_experts"))
-      op->setAttr("num_experts", resizeAttribute(experts));
+    for (const char *name : {"num_experts", "parts"})
+      if (auto number = op->getAttrOfType<mlir::IntegerAttr>(name))
+        op->setAttr(name, resizeAttribute(number));
     auto function = llvm::dyn_cast<mlir::func::FuncOp>(op);
     if (!function || function.isDeclaration())
       return;

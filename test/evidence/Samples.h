@@ -43,11 +43,18 @@ void resize(mlir::Operation *root, const std::map<int64_t, int64_t> &primes);
 template <typename T>
 struct Arguments {
   std::vector<reference::Value<T>> globals;
-  /// Rows of each expert, where an argument says it: one with `rule.experts =
-  /// E` holds expert numbers below E, one with `rule.rows = N` counts of N
-  /// rows.
-  std::vector<int64_t> counts;
+  /// Rows of each expert, in each part of the tokens, where an argument says
+  /// it: one with `rule.experts = E` holds expert numbers below E, one with
+  /// `rule.rows = N` counts of N rows.
+  reference::IndexTensor counts;
 };
+
+/// The equal parts of tokens whose rows the first operation keeps apart.
+inline int64_t partsOf(mlir::func::FuncOp function) {
+  mlir::Operation &op = function.getBody().front().front();
+  auto parts = op.getAttrOfType<mlir::IntegerAttr>("parts");
+  return parts ? parts.getInt() : 1;
+}
 
 /// Random arguments; `sample` gives the numbers.
 template <typename T>
@@ -70,10 +77,13 @@ mlir::FailureOr<Arguments<T>> drawArguments(mlir::func::FuncOp function,
     }
     IndexTensor tensor(type.getShape());
     if (rows) {
-      // Uneven, and one expert is empty.
+      // Uneven, and one expert is empty; parts of the tokens have equally many.
+      int64_t experts = type.getShape().back();
+      int64_t parts = tensor.size() / experts;
       for (int64_t k = 0; k < rows.getInt(); ++k)
-        ++tensor.data[random() % (tensor.data.size() - 1)];
-      arguments.counts = tensor.data;
+        ++tensor.data[k * parts / rows.getInt() * experts +
+                      random() % (experts - 1)];
+      arguments.counts = tensor;
     } else {
       for (int64_t &element : tensor.data)
         element = experts ? int64_t(random() % experts.getInt())
@@ -81,10 +91,11 @@ mlir::FailureOr<Arguments<T>> drawArguments(mlir::func::FuncOp function,
     }
     if (experts) {
       std::string error;
-      auto counted = count(tensor, experts.getInt(), error);
+      auto counted =
+          count(tensor, {experts.getInt(), partsOf(function)}, error);
       if (mlir::failed(counted))
         return function.emitError(error);
-      arguments.counts = counted->data;
+      arguments.counts = *counted;
     }
     arguments.globals.emplace_back(std::move(tensor));
   }

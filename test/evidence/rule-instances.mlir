@@ -79,6 +79,21 @@ func.func @grouped_einsum_weights(%x: !spmd.tensor<12x3xf32, #mesh>, %y: !spmd.t
   return
 }
 
+func.func @grouped_einsum_up_parts(%x: !spmd.tensor<16x3xf32, #mesh>, %y: !spmd.tensor<4x3x6xf32, #mesh>, %c: !spmd.tensor<2x4xi32, #mesh> {rule.rows = 16 : i64}) {
+  %r = moe.grouped_einsum "nd,edh->nh" %x, %y counts %c : (!spmd.tensor<16x3xf32, #mesh>, !spmd.tensor<4x3x6xf32, #mesh>, !spmd.tensor<2x4xi32, #mesh>) -> !spmd.tensor<16x6xf32, #mesh>
+  return
+}
+
+func.func @grouped_einsum_down_parts(%x: !spmd.tensor<16x6xf32, #mesh>, %y: !spmd.tensor<4x3x6xf32, #mesh>, %c: !spmd.tensor<2x4xi32, #mesh> {rule.rows = 16 : i64}) {
+  %r = moe.grouped_einsum "nh,edh->nd" %x, %y counts %c : (!spmd.tensor<16x6xf32, #mesh>, !spmd.tensor<4x3x6xf32, #mesh>, !spmd.tensor<2x4xi32, #mesh>) -> !spmd.tensor<16x3xf32, #mesh>
+  return
+}
+
+func.func @grouped_einsum_weights_parts(%x: !spmd.tensor<16x3xf32, #mesh>, %y: !spmd.tensor<16x6xf32, #mesh>, %c: !spmd.tensor<2x4xi32, #mesh> {rule.rows = 16 : i64}) {
+  %r = moe.grouped_einsum "nd,nh->edh" %x, %y counts %c : (!spmd.tensor<16x3xf32, #mesh>, !spmd.tensor<16x6xf32, #mesh>, !spmd.tensor<2x4xi32, #mesh>) -> !spmd.tensor<4x3x6xf32, #mesh>
+  return
+}
+
 func.func @add(%x: !spmd.tensor<6x5xf32, #mesh>, %y: !spmd.tensor<6x5xf32, #mesh>) {
   %r = moe.add %x, %y : (!spmd.tensor<6x5xf32, #mesh>, !spmd.tensor<6x5xf32, #mesh>) -> !spmd.tensor<6x5xf32, #mesh>
   return
@@ -246,6 +261,46 @@ func.func @permute(%x: !spmd.tensor<6x2xf32, #mesh>, %i: !spmd.tensor<6x2xi32, #
 
 func.func @unpermute(%x: !spmd.tensor<12xf32, #mesh>, %i: !spmd.tensor<6x2xi32, #mesh> {rule.experts = 4 : i64}) {
   %r = moe.unpermute %x, %i of 4 : (!spmd.tensor<12xf32, #mesh>, !spmd.tensor<6x2xi32, #mesh>) -> !spmd.tensor<6x2xf32, #mesh>
+  return
+}
+
+func.func @count_parts(%i: !spmd.tensor<8x2xi32, #mesh> {rule.experts = 4 : i64}) {
+  %r = moe.count %i : (!spmd.tensor<8x2xi32, #mesh>) -> !spmd.tensor<2x4xi32, #mesh>
+  return
+}
+
+func.func @count_parts_four(%i: !spmd.tensor<8x2xi32, #mesh> {rule.experts = 4 : i64}) {
+  %r = moe.count %i : (!spmd.tensor<8x2xi32, #mesh>) -> !spmd.tensor<4x4xi32, #mesh>
+  return
+}
+
+func.func @dispatch_parts(%x: !spmd.tensor<8x5xf32, #mesh>, %i: !spmd.tensor<8x2xi32, #mesh> {rule.experts = 4 : i64}) {
+  %r = moe.dispatch %x, %i of 4 in 2 parts : (!spmd.tensor<8x5xf32, #mesh>, !spmd.tensor<8x2xi32, #mesh>) -> !spmd.tensor<16x5xf32, #mesh>
+  return
+}
+
+func.func @dispatch_parts_four(%x: !spmd.tensor<8x5xf32, #mesh>, %i: !spmd.tensor<8x2xi32, #mesh> {rule.experts = 4 : i64}) {
+  %r = moe.dispatch %x, %i of 4 in 4 parts : (!spmd.tensor<8x5xf32, #mesh>, !spmd.tensor<8x2xi32, #mesh>) -> !spmd.tensor<16x5xf32, #mesh>
+  return
+}
+
+func.func @combine_parts(%x: !spmd.tensor<16x5xf32, #mesh>, %i: !spmd.tensor<8x2xi32, #mesh> {rule.experts = 4 : i64}) {
+  %r = moe.combine %x, %i of 4 in 2 parts : (!spmd.tensor<16x5xf32, #mesh>, !spmd.tensor<8x2xi32, #mesh>) -> !spmd.tensor<8x5xf32, #mesh>
+  return
+}
+
+func.func @combine_parts_four(%x: !spmd.tensor<16x5xf32, #mesh>, %i: !spmd.tensor<8x2xi32, #mesh> {rule.experts = 4 : i64}) {
+  %r = moe.combine %x, %i of 4 in 4 parts : (!spmd.tensor<16x5xf32, #mesh>, !spmd.tensor<8x2xi32, #mesh>) -> !spmd.tensor<8x5xf32, #mesh>
+  return
+}
+
+func.func @permute_parts(%x: !spmd.tensor<8x2xf32, #mesh>, %i: !spmd.tensor<8x2xi32, #mesh> {rule.experts = 4 : i64}) {
+  %r = moe.permute %x, %i of 4 in 2 parts : (!spmd.tensor<8x2xf32, #mesh>, !spmd.tensor<8x2xi32, #mesh>) -> !spmd.tensor<16xf32, #mesh>
+  return
+}
+
+func.func @unpermute_parts(%x: !spmd.tensor<16xf32, #mesh>, %i: !spmd.tensor<8x2xi32, #mesh> {rule.experts = 4 : i64}) {
+  %r = moe.unpermute %x, %i of 4 in 2 parts : (!spmd.tensor<16xf32, #mesh>, !spmd.tensor<8x2xi32, #mesh>) -> !spmd.tensor<8x2xf32, #mesh>
   return
 }
 

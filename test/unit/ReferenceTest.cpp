@@ -188,7 +188,7 @@ TEST(PlacingTest, RaggedRows) {
   RankMesh mesh = makeMesh({2, 2});
   Placements placements = {Placement::ragged(0), S(1)};
   Value<Field> rows = sampleTensor<Field>({6, 3});
-  llvm::SmallVector<int64_t> counts = {1, 0, 5};
+  IndexTensor counts({3}, {1, 0, 5});
   Random random(1);
   std::string error;
   auto locals = place(rows, mesh, placements, random, counts, error);
@@ -199,9 +199,38 @@ TEST(PlacingTest, RaggedRows) {
   auto back = denote(*locals, mesh, {6, 3}, placements, counts);
   EXPECT_TRUE(back.global && back.global->hasSameBits(rows)) << back.reason;
   EXPECT_TRUE(denote(*locals, mesh, {6, 3}, placements).global);
-  EXPECT_FALSE(denote(*locals, mesh, {6, 3}, placements, {0, 0, 6}).global);
+  EXPECT_FALSE(
+      denote(*locals, mesh, {6, 3}, placements, IndexTensor({3}, {0, 0, 6}))
+          .global);
+  EXPECT_TRUE(mlir::failed(
+      place(rows, mesh, placements, random, IndexTensor({2}, {1, 2}), error)));
+}
+
+TEST(PlacingTest, RaggedRowsOfParts) {
+  RankMesh mesh = makeMesh({2, 2});
+  Placements placements = {S(0), Placement::ragged(0)};
+  Value<Field> rows = sampleTensor<Field>({6, 3});
+  IndexTensor counts({2, 3}, {1, 0, 2, 0, 3, 0});
+  Random random(1);
+  std::string error;
+  auto locals = place(rows, mesh, placements, random, counts, error);
+  ASSERT_TRUE(mlir::succeeded(locals)) << error;
+  // Three experts over two ranks, in each part.
+  llvm::SmallVector<int64_t> sizes;
+  for (const auto &local : *locals)
+    sizes.push_back(local.shape()[0]);
+  EXPECT_EQ(sizes, (llvm::SmallVector<int64_t>{1, 2, 3, 0}));
+  auto back = denote(*locals, mesh, {6, 3}, placements, counts);
+  EXPECT_TRUE(back.global && back.global->hasSameBits(rows)) << back.reason;
+  // Within several parts those of an expert are no run; the last part has other
+  // rows than the chunk.
+  EXPECT_TRUE(mlir::failed(
+      place(rows, mesh, {R, Placement::ragged(0)}, random, counts, error)));
+  EXPECT_TRUE(mlir::failed(
+      place(rows, mesh, {Placement::ragged(0), S(0)}, random, counts, error)));
+  IndexTensor uneven({2, 3}, {1, 0, 1, 0, 4, 0});
   EXPECT_TRUE(
-      mlir::failed(place(rows, mesh, placements, random, {1, 2}, error)));
+      mlir::failed(place(rows, mesh, placements, random, uneven, error)));
 }
 
 TEST(PlacingTest, DenotationRefusesNonsense) {
@@ -385,21 +414,29 @@ TEST(KernelTest, TopK) {
 TEST(KernelTest, RowsAndTheirLaws) {
   std::string error;
   auto experts = make<int64_t>({3, 2}, {2, 0, 0, 1, 2, 1});
-  EXPECT_EQ(*rowOrder(experts, 3, error),
+  EXPECT_EQ(*rowOrder(experts, {3}, error),
             (std::vector<int64_t>{1, 2, 3, 5, 0, 4}));
-  EXPECT_EQ(count(experts, 4, error)->data, (std::vector<int64_t>{2, 2, 2, 0}));
+  EXPECT_EQ(count(experts, {4}, error)->data,
+            (std::vector<int64_t>{2, 2, 2, 0}));
   auto x = sampleTensor<Field>({3, 4});
-  auto back =
-      combine<Field>(*dispatch<Field>(x, experts, 3, error), experts, 3, error);
+  auto back = combine<Field>(*dispatch<Field>(x, experts, {3}, error), experts,
+                             {3}, error);
   for (int i = 0; i < 12; ++i)
     EXPECT_EQ(back->data[i], Field(2) * x.data[i]);
   auto p = sampleTensor<Field>({3, 2});
-  EXPECT_TRUE(
-      unpermute<Field>(*permute<Field>(p, experts, 3, error), experts, 3, error)
-          ->hasSameBits(p));
+  EXPECT_TRUE(unpermute<Field>(*permute<Field>(p, experts, {3}, error), experts,
+                               {3}, error)
+                  ->hasSameBits(p));
+  // Two parts: rows of tokens 0 and 1, then those of 2 and 3.
+  auto parted = make<int64_t>({4, 1}, {1, 0, 2, 0});
+  EXPECT_EQ(*rowOrder(parted, {3, 2}, error),
+            (std::vector<int64_t>{1, 0, 3, 2}));
+  EXPECT_TRUE(count(parted, {3, 2}, error)
+                  ->hasSameBits(make<int64_t>({2, 3}, {1, 1, 0, 1, 0, 1})));
+  EXPECT_TRUE(mlir::failed(rowOrder(parted, {3, 3}, error)));
   auto q = scatter<Field>(p, experts, 4, error);
   EXPECT_TRUE(gather<Field>(*q, experts, error)->hasSameBits(p));
-  EXPECT_TRUE(mlir::failed(dispatch<Field>(x, experts, 2, error)));
+  EXPECT_TRUE(mlir::failed(dispatch<Field>(x, experts, {2}, error)));
   auto negative = make<int64_t>({3, 1}, {0, -1, 0});
   EXPECT_TRUE(mlir::failed(gather<Field>(x, negative, error)));
 }

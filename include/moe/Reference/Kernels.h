@@ -33,8 +33,9 @@ struct GroupedExperts {
   Range lhs, rhs, result;
 };
 
-/// `moe.grouped_einsum`: `counts` are those of all experts. Rows of experts
-/// that an operand or the result lacks contribute nothing.
+/// `moe.grouped_einsum`: `counts`, [E] or [P, E], are those of all experts, in
+/// each part of the rows. Rows of experts that an operand or the result lacks
+/// contribute nothing.
 template <typename T>
 mlir::FailureOr<Tensor<T>>
 groupedEinsum(llvm::StringRef text, const Tensor<T> &lhs, const Tensor<T> &rhs,
@@ -76,33 +77,39 @@ template <typename T>
 mlir::FailureOr<Tensor<T>> scatter(const Tensor<T> &chosen,
                                    const IndexTensor &experts,
                                    int64_t numExperts, std::string &error);
-/// `moe.count`: [T, K] to [E].
+/// Rows of tokens in equal parts are sorted by (part, expert, token).
+struct RowSorting {
+  int64_t numExperts = 1;
+  int64_t parts = 1;
+};
+
+/// `moe.count`: [T, K] to [P, E].
 mlir::FailureOr<IndexTensor> count(const IndexTensor &experts,
-                                   int64_t numExperts, std::string &error);
+                                   RowSorting sorting, std::string &error);
 
 /// The pairs (t, k), as t * K + k, in the order of the rows.
 mlir::FailureOr<std::vector<int64_t>>
-rowOrder(const IndexTensor &experts, int64_t numExperts, std::string &error);
+rowOrder(const IndexTensor &experts, RowSorting sorting, std::string &error);
 /// `moe.dispatch`: [T, ...] to [N, ...].
 template <typename T>
 mlir::FailureOr<Tensor<T>> dispatch(const Tensor<T> &tokens,
                                     const IndexTensor &experts,
-                                    int64_t numExperts, std::string &error);
+                                    RowSorting sorting, std::string &error);
 /// `moe.combine`: [N, ...] to [T, ...].
 template <typename T>
 mlir::FailureOr<Tensor<T>> combine(const Tensor<T> &rows,
                                    const IndexTensor &experts,
-                                   int64_t numExperts, std::string &error);
+                                   RowSorting sorting, std::string &error);
 /// `moe.permute`: [T, K] to [N].
 template <typename T>
 mlir::FailureOr<Tensor<T>> permute(const Tensor<T> &scores,
                                    const IndexTensor &experts,
-                                   int64_t numExperts, std::string &error);
+                                   RowSorting sorting, std::string &error);
 /// `moe.unpermute`: [N] to [T, K].
 template <typename T>
 mlir::FailureOr<Tensor<T>> unpermute(const Tensor<T> &rows,
                                      const IndexTensor &experts,
-                                     int64_t numExperts, std::string &error);
+                                     RowSorting sorting, std::string &error);
 
 } // namespace moe::reference
 

@@ -37,13 +37,13 @@ struct CollectiveStatistics {
 
 /// Local values that denote `global` under `placements`, one per leaf axis
 /// (`?` counts as replicate). Partial values are split at random, unevenly.
-/// `counts[e]` rows belong to expert e; needed for ragged placements only.
+/// `counts`, as `localRange` takes them, are needed for ragged placements only.
 /// Fails if `global` can't be cut so.
 template <typename T>
 mlir::FailureOr<LocalValues<T>>
 place(const Value<T> &global, const RankMesh &mesh,
       llvm::ArrayRef<spmd::Placement> placements, Random &random,
-      llvm::ArrayRef<int64_t> counts, std::string &error);
+      const IndexTensor &counts, std::string &error);
 
 /// What local values denote.
 template <typename T>
@@ -63,7 +63,7 @@ template <typename T>
 Denotation<T> denote(const LocalValues<T> &locals, const RankMesh &mesh,
                      llvm::ArrayRef<int64_t> shape,
                      llvm::ArrayRef<spmd::Placement> placements,
-                     llvm::ArrayRef<int64_t> counts = {});
+                     const IndexTensor &counts = {});
 
 /// Converts `locals` from placements `from` to `to` (`?`: unchanged), by the
 /// placements alone: it does what a local program would, whether or not the

@@ -8,7 +8,9 @@
 #define MOE_REFERENCE_RANKMESH_H
 
 #include "moe/Dialect/SPMD/IR/SPMD.h"
+#include "moe/Reference/Tensor.h"
 #include "llvm/ADT/SmallVector.h"
+#include <optional>
 #include <string>
 
 namespace moe::reference {
@@ -55,12 +57,20 @@ struct RankMesh {
   cuttingAxes(llvm::ArrayRef<spmd::Placement> placements, int64_t dim) const;
 };
 
+/// The part of dimension `dim`, of size `size`, that `rank` has. `counts`, [E]
+/// or [P, E], are the rows of each expert, in each part of the tokens; nothing
+/// if only they determine a ragged cut and they are empty, or do not fit.
+std::optional<Range> localRange(const RankMesh &mesh, int64_t size,
+                                llvm::ArrayRef<spmd::Placement> placements,
+                                int64_t dim, int64_t rank,
+                                const IndexTensor &counts);
+
 /// The shape of `rank`'s local value of a tensor of global shape `shape`. A
 /// size that only `counts` determines (a ragged one) is -1 without them.
 llvm::SmallVector<int64_t>
 localShape(const RankMesh &mesh, llvm::ArrayRef<int64_t> shape,
            llvm::ArrayRef<spmd::Placement> placements, int64_t rank,
-           llvm::ArrayRef<int64_t> counts = {});
+           const IndexTensor &counts = {});
 
 } // namespace moe::reference
 

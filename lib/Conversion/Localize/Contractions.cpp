@@ -64,6 +64,11 @@ static FailureOr<LocalExperts> findExperts(LocalBuilder &local,
   auto look = [&](Value value, StringRef term) {
     auto type = cast<spmd::PlacedTensorType>(value.getType());
     SmallVector<int32_t> cut = getCuttingAxes(type, 0);
+    // Rows that are cut by part are a part's.
+    if (term.starts_with("n"))
+      llvm::erase_if(cut, [&](int32_t axis) {
+        return !type.getPlacements()[axis].isRagged();
+      });
     if (cut.empty() || (!term.starts_with("e") && !term.starts_with("n")))
       return;
     axes = cut;
@@ -74,8 +79,7 @@ static FailureOr<LocalExperts> findExperts(LocalBuilder &local,
   if (axes.size() > 1)
     return op.emitError("experts that several axes cut are not compiled yet; "
                         "help: spread them over one axis");
-  int64_t numExperts =
-      cast<spmd::PlacedTensorType>(op.getCounts().getType()).getDimSize(0);
+  int64_t numExperts = op.getCounts().getType().getShape().back();
   experts.range = {local.constant(0), local.constant(numExperts)};
   if (!axes.empty()) {
     auto mesh = op.getType().getMesh().getLeafAxes();
@@ -154,8 +158,20 @@ LogicalResult GroupedEinsumPattern::matchAndRewrite(
   Value last = rewriter.createOrFold<arith::AddIOp>(
       op.getLoc(), experts->range.size, local.constant(1));
   OpFoldResult numOffsets = getAsOpFoldResult(last);
-  Value offsets =
-      buildOffsets(local, *experts, numOffsets, adaptor.getCounts());
+  Value counts = adaptor.getCounts();
+  auto countsType = cast<RankedTensorType>(counts.getType());
+  if (countsType.getRank() == 2) {
+    if (countsType.getDimSize(0) != 1)
+      return op.emitError("ranks that have several parts of the tokens are not "
+                          "compiled yet; help: cut the rows and counts over as "
+                          "many ranks as there are parts");
+    counts = tensor::CollapseShapeOp::create(
+        rewriter, op.getLoc(),
+        RankedTensorType::get(countsType.getDimSize(1),
+                              countsType.getElementType()),
+        counts, ArrayRef<ReassociationIndices>{{0, 1}});
+  }
+  Value offsets = buildOffsets(local, *experts, numOffsets, counts);
   rewriter.replaceOpWithNewOp<rt::GroupedEinsumOp>(
       op, TypeRange{init.getType()}, local.rank,
       ValueRange{adaptor.getLhs(), adaptor.getRhs(), offsets}, ValueRange{init},

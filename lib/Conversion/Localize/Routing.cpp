@@ -163,6 +163,40 @@ static Value countRows(LocalBuilder &local, Value experts, int64_t numExperts) {
       .getResult(0);
 }
 
+/// Counts [E] of a rank's one part, as [1, E] where the type has parts.
+static Value withParts(LocalBuilder &local, Value counts,
+                       spmd::PlacedTensorType type) {
+  if (type.getRank() == 1)
+    return counts;
+  auto shape = RankedTensorType::get({1, type.getDimSize(1)},
+                                     local.builder.getI32Type());
+  return tensor::ExpandShapeOp::create(local.builder, local.loc, shape, counts,
+                                       ArrayRef<ReassociationIndices>{{0, 1}});
+}
+
+/// The axes whose ranks share one part of the tokens that `type` numbers the
+/// experts of. Reports ranks with several parts: their rows would have runs of
+/// their own.
+static FailureOr<SmallVector<int32_t>>
+getSharedAxes(Operation *op, spmd::PlacedTensorType type, int64_t parts) {
+  SmallVector<int32_t> axes;
+  int64_t left = parts;
+  for (int32_t axis : getCuttingAxes(type, 0)) {
+    PartsCut cut = getPartsCut(type, parts, axis);
+    if (cut == PartsCut::Within)
+      axes.push_back(axis);
+    else if (cut == PartsCut::Apart)
+      left /= type.getMesh().getLeafAxes()[axis].getSize();
+  }
+  if (left == 1)
+    return axes;
+  return op->emitError("ranks that have ")
+         << left
+         << " parts of the tokens are not compiled yet; help: cut the tokens "
+            "over "
+         << left << " times as many ranks, or into fewer parts";
+}
+
 namespace {
 
 struct CountPattern : OpConversionPattern<CountOp> {
@@ -172,8 +206,11 @@ struct CountPattern : OpConversionPattern<CountOp> {
   matchAndRewrite(CountOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
     LocalBuilder local(rewriter, op);
-    rewriter.replaceOp(
-        op, countRows(local, adaptor.getExperts(), op.getType().getDimSize(0)));
+    if (failed(getSharedAxes(op, op.getExperts().getType(), op.getParts())))
+      return failure();
+    Value counts =
+        countRows(local, adaptor.getExperts(), op.getType().getShape().back());
+    rewriter.replaceOp(op, withParts(local, counts, op.getType()));
     return success();
   }
 };
@@ -199,15 +236,18 @@ static SmallVector<spmd::Placement> cutOver(spmd::MeshAttr mesh, int32_t axis) {
   return placements;
 }
 
-/// Everybody's counts [ranks, E] over `axis`, from this rank's [E].
+/// Everybody's counts [ranks, E] over `axis`, from this rank's [E] or [1, E].
 static Value gatherCounts(LocalBuilder &local, Value counts,
                           spmd::MeshAttr mesh, int32_t axis) {
   OpBuilder &b = local.builder;
   int64_t ranks = mesh.getLeafAxes()[axis].getSize();
-  int64_t numExperts = cast<RankedTensorType>(counts.getType()).getDimSize(0);
-  Value mine = tensor::ExpandShapeOp::create(
-      b, local.loc, RankedTensorType::get({1, numExperts}, b.getI32Type()),
-      counts, ArrayRef<ReassociationIndices>{{0, 1}});
+  auto localType = cast<RankedTensorType>(counts.getType());
+  int64_t numExperts = localType.getShape().back();
+  Value mine = counts;
+  if (localType.getRank() == 1)
+    mine = tensor::ExpandShapeOp::create(
+        b, local.loc, RankedTensorType::get({1, numExperts}, b.getI32Type()),
+        counts, ArrayRef<ReassociationIndices>{{0, 1}});
   Value everybody = local.empty(
       {b.getIndexAttr(ranks), b.getIndexAttr(numExperts)}, b.getI32Type());
   auto type = spmd::PlacedTensorType::get({ranks, numExperts}, b.getI32Type(),
@@ -222,7 +262,8 @@ static Value gatherCounts(LocalBuilder &local, Value counts,
 
 static FailureOr<RowTables> buildTables(LocalBuilder &local, Operation *op,
                                         spmd::PlacedTensorType type,
-                                        Value experts, int64_t numExperts) {
+                                        Value experts, int64_t numExperts,
+                                        int64_t parts) {
   OpBuilder &b = local.builder;
   Location loc = local.loc;
   Type i64 = b.getI64Type();
@@ -242,19 +283,22 @@ static FailureOr<RowTables> buildTables(LocalBuilder &local, Operation *op,
   tables.order = sorted.getResult(0);
   tables.rows = sorted.getResult(1);
 
-  SmallVector<int32_t> axes = getCuttingAxes(type, 0);
+  FailureOr<SmallVector<int32_t>> shared = getSharedAxes(op, type, parts);
+  if (failed(shared))
+    return failure();
+  ArrayRef<int32_t> axes = *shared;
   if (axes.empty())
     return tables;
   if (axes.size() > 1)
-    return op->emitError("tokens that several axes cut are not compiled yet; "
-                         "help: cut them over one axis");
+    return op->emitError("rows that several axes exchange are not compiled "
+                         "yet; help: cut one part of the tokens over one axis");
   tables.axis = axes[0];
   int64_t ranks = type.getMesh().getLeafAxes()[axes[0]].getSize();
   Value everybody = gatherCounts(local, countRows(local, experts, numExperts),
                                  type.getMesh(), tables.axis);
   auto axis = b.getI32IntegerAttr(tables.axis);
   // All rows of the group may come here.
-  int64_t maxRows = type.getDimSize(0) * type.getDimSize(1);
+  int64_t maxRows = type.getDimSize(0) / parts * type.getDimSize(1);
   Value received = rt::CountReceivedOp::create(b, loc, b.getIndexType(),
                                                local.rank, everybody, axis,
                                                b.getI64IntegerAttr(maxRows));
@@ -287,32 +331,36 @@ struct CountSumPattern : OpConversionPattern<spmd::RedistributeOp> {
     if (!count)
       return failure();
     auto experts = cast<spmd::PlacedTensorType>(count.getExperts().getType());
-    SmallVector<int32_t> axes = getCuttingAxes(experts, 0);
+    FailureOr<SmallVector<int32_t>> axes =
+        getSharedAxes(op, experts, count.getParts());
     auto from = cast<spmd::PlacedTensorType>(op.getInput().getType());
     SmallVector<spmd::Placement> placements(from.getPlacements());
-    if (axes.size() != 1 || placements[axes[0]] != spmd::Placement::partial())
+    if (failed(axes) || axes->size() != 1 ||
+        placements[axes->front()] != spmd::Placement::partial())
       return failure();
-    placements[axes[0]] = spmd::Placement::replicate();
+    placements[axes->front()] = spmd::Placement::replicate();
     if (op.getType() != from.withPlacements(placements))
       return failure();
     LocalBuilder local(rewriter, op);
-    Value everybody =
-        gatherCounts(local, adaptor.getInput(), experts.getMesh(), axes[0]);
+    Value everybody = gatherCounts(local, adaptor.getInput(), experts.getMesh(),
+                                   axes->front());
     MLIRContext *context = getContext();
     AffineMap perCount =
         AffineMap::getPermutationMap(ArrayRef<unsigned>{1, 0}, context);
     AffineMap perExpert =
         AffineMap::get(2, 0, rewriter.getAffineDimExpr(0), context);
     Value zeros =
-        local.zeros(OpFoldResult(rewriter.getIndexAttr(from.getDimSize(0))),
+        local.zeros(OpFoldResult(rewriter.getIndexAttr(from.getShape().back())),
                     rewriter.getI32Type());
-    rewriter.replaceOpWithNewOp<linalg::GenericOp>(
-        op, zeros.getType(), everybody, zeros, ArrayRef{perCount, perExpert},
+    auto counts = linalg::GenericOp::create(
+        rewriter, op.getLoc(), zeros.getType(), everybody, zeros,
+        ArrayRef{perCount, perExpert},
         ArrayRef{utils::IteratorType::parallel, utils::IteratorType::reduction},
         [](OpBuilder &b, Location loc, ValueRange args) {
           Value sum = arith::AddIOp::create(b, loc, args[1], args[0]);
           linalg::YieldOp::create(b, loc, sum);
         });
+    rewriter.replaceOp(op, withParts(local, counts.getResult(0), from));
     return success();
   }
 };
@@ -363,7 +411,7 @@ struct ToRowsPattern : OpConversionPattern<OpT> {
     Location loc = op.getLoc();
     auto tables = buildTables(
         local, op, cast<spmd::PlacedTensorType>(op.getExperts().getType()),
-        adaptor.getExperts(), op.getNumExperts());
+        adaptor.getExperts(), op.getNumExperts(), op.getParts());
     if (failed(tables))
       return failure();
     Value input = adaptor.getInput();
@@ -408,7 +456,7 @@ struct FromRowsPattern : OpConversionPattern<OpT> {
     Location loc = op.getLoc();
     auto tables = buildTables(
         local, op, cast<spmd::PlacedTensorType>(op.getExperts().getType()),
-        adaptor.getExperts(), op.getNumExperts());
+        adaptor.getExperts(), op.getNumExperts(), op.getParts());
     if (failed(tables))
       return failure();
     Value rows = adaptor.getInput();

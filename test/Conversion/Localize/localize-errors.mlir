@@ -27,10 +27,37 @@ func.func @experts(%x: !n, %w: !w, %c: !c) -> !h {
 !e = !spmd.tensor<12x2xi32, #mesh, dp: shard<0>, tp: shard<0>>
 !r = !spmd.tensor<24x4xf32, #mesh, dp: ragged<0>, tp: ragged<0>>
 func.func @tokens(%x: !x, %e: !e) -> !r {
-  // expected-error @below {{tokens that several axes cut are not compiled yet; help: cut them over one axis}}
+  // expected-error @below {{rows that several axes exchange are not compiled yet; help: cut one part of the tokens over one axis}}
   // expected-error @below {{failed to legalize}}
   %0 = moe.dispatch %x, %e of 4 : (!x, !e) -> !r
   return %0 : !r
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=3>
+!x = !spmd.tensor<12x4xf32, #mesh, dp: shard<0>>
+!e = !spmd.tensor<12x2xi32, #mesh, dp: shard<0>>
+!r = !spmd.tensor<24x4xf32, #mesh, dp: shard<0>>
+func.func @parts(%x: !x, %e: !e) -> !r {
+  // expected-error @below {{ranks that have 2 parts of the tokens are not compiled yet; help: cut the tokens over 2 times as many ranks, or into fewer parts}}
+  // expected-error @below {{failed to legalize}}
+  %0 = moe.dispatch %x, %e of 4 in 4 parts : (!x, !e) -> !r
+  return %0 : !r
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=3>
+!w = !spmd.tensor<12x5x4xf32, #mesh>
+!n = !spmd.tensor<8x4xf32, #mesh>
+!c = !spmd.tensor<2x12xi32, #mesh>
+!h = !spmd.tensor<8x5xf32, #mesh>
+func.func @whole_parts(%x: !n, %w: !w, %c: !c) -> !h {
+  // expected-error @below {{ranks that have several parts of the tokens are not compiled yet; help: cut the rows and counts over as many ranks as there are parts}}
+  // expected-error @below {{failed to legalize}}
+  %0 = moe.grouped_einsum "nd,efd->nf" %x, %w counts %c : (!n, !w, !c) -> !h
+  return %0 : !h
 }
 
 // -----

@@ -215,9 +215,9 @@ void ScatterOp::buildVjp(OpBuilder &builder, ValueRange cotangents,
 template <typename AdjointOp, typename OpTy>
 static void buildRowsVjp(OpTy op, OpBuilder &builder, ValueRange cotangents,
                          SmallVectorImpl<Value> &operandCotangents) {
-  operandCotangents.push_back(emit<AdjointOp>(builder, op, op.getInput(),
-                                              cotangents[0], op.getExperts(),
-                                              op.getNumExpertsAttr()));
+  operandCotangents.push_back(emit<AdjointOp>(
+      builder, op, op.getInput(), cotangents[0], op.getExperts(),
+      op.getNumExpertsAttr(), op.getPartsAttr()));
   operandCotangents.push_back({});
 }
 

@@ -86,6 +86,26 @@ static LogicalResult verifySize(Operation *op, StringRef label, StringRef what,
                               << ", but must be " << expected;
 }
 
+/// Tokens, or their rows, in equal parts.
+static LogicalResult verifyParts(Operation *op, StringRef label, int64_t parts,
+                                 int64_t size, StringRef what) {
+  if (parts >= 1 && size % parts == 0)
+    return success();
+  return op->emitOpError("(") << label << ") " << size << " " << what
+                              << " are no " << parts << " equal parts";
+}
+
+/// [E], or [P, E] for P parts.
+static LogicalResult verifyCounts(Operation *op, StringRef label, Value counts,
+                                  StringRef name) {
+  int64_t rank = placedType(counts).getRank();
+  if (rank == 1 || rank == 2)
+    return success();
+  return op->emitOpError("(")
+         << label << ") " << name << " must have rank 1, or 2 with parts, not "
+         << placedType(counts);
+}
+
 //===----------------------------------------------------------------------===//
 // Contractions
 //===----------------------------------------------------------------------===//
@@ -156,16 +176,21 @@ LogicalResult GroupedEinsumOp::verify() {
     return emitOpError("(E1) needs the letter 'n' (rows) in two of its three "
                        "terms and 'e' (experts) in the third, unlike \"")
            << getEquation() << "\"";
-  if (failed(verifyRank(*this, "E4", getCounts(), "counts", 1)) ||
+  PlacedTensorType counts = placedType(getCounts());
+  if (failed(verifyCounts(*this, "E4", getCounts(), "counts")) ||
       failed(verifySize(*this, "E4", "the number of counts",
-                        placedType(getCounts()).getDimSize(0),
-                        sizes.lookup('e'))))
+                        counts.getShape().back(), sizes.lookup('e'))) ||
+      failed(verifyParts(*this, "E4", getParts(), sizes.lookup('n'), "rows")))
     return failure();
-  for (spmd::Placement placement : placedType(getCounts()).getPlacements())
-    if (!placement.isReplicate() && !placement.isUnknown())
-      return emitOpError("(E4) counts must be replicated, not ")
+  for (spmd::Placement placement : counts.getPlacements()) {
+    bool byPart =
+        counts.getRank() == 2 && placement == spmd::Placement::shard(0);
+    if (!placement.isReplicate() && !placement.isUnknown() && !byPart)
+      return emitOpError("(E4) counts must be replicated")
+             << (counts.getRank() == 2 ? " or cut by part" : "") << ", not "
              << placement.str()
              << "; help: convert them with spmd.redistribute";
+  }
   return success();
 }
 
@@ -284,7 +309,9 @@ LogicalResult ScatterOp::verify() {
 
 LogicalResult CountOp::verify() {
   if (failed(verifyRank(*this, "G", getExperts(), "experts", 2)) ||
-      failed(verifyRank(*this, "G", getResult(), "the result", 1)))
+      failed(verifyCounts(*this, "G", getResult(), "the result")) ||
+      failed(verifyParts(*this, "G", getParts(),
+                         placedType(getExperts()).getDimSize(0), "tokens")))
     return failure();
   return verifyOneMesh(*this);
 }
@@ -292,7 +319,7 @@ LogicalResult CountOp::verify() {
 /// (D1): `tokens` has T first, `rows` has N = T * K first.
 static LogicalResult verifyRows(Operation *op, Value tokens, Value rows,
                                 Value experts, int64_t tokenRank,
-                                int64_t numExperts) {
+                                int64_t numExperts, int64_t parts) {
   if (failed(verifyRank(op, "D1", experts, "experts", 2)) ||
       failed(verifyRank(op, "D1", tokens, "the tensor by token", 2)) ||
       failed(verifyRank(op, "D1", rows, "the tensor by row", tokenRank - 1)))
@@ -305,7 +332,8 @@ static LogicalResult verifyRows(Operation *op, Value tokens, Value rows,
                         placedType(rows).getDimSize(0),
                         chosen[0] * chosen[1])) ||
       failed(verifySize(op, "D1", "the number of tokens",
-                        placedType(tokens).getDimSize(0), chosen[0])))
+                        placedType(tokens).getDimSize(0), chosen[0])) ||
+      failed(verifyParts(op, "D1", parts, chosen[0], "tokens")))
     return failure();
   // Rows of [T, D] have its D; a number per (t, k) has K columns by token.
   if (failed(verifySize(op, "D1", "the second dimension by token",
@@ -318,22 +346,22 @@ static LogicalResult verifyRows(Operation *op, Value tokens, Value rows,
 
 LogicalResult DispatchOp::verify() {
   return verifyRows(*this, getInput(), getResult(), getExperts(), 3,
-                    getNumExperts());
+                    getNumExperts(), getParts());
 }
 
 LogicalResult CombineOp::verify() {
   return verifyRows(*this, getResult(), getInput(), getExperts(), 3,
-                    getNumExperts());
+                    getNumExperts(), getParts());
 }
 
 LogicalResult PermuteOp::verify() {
   return verifyRows(*this, getInput(), getResult(), getExperts(), 2,
-                    getNumExperts());
+                    getNumExperts(), getParts());
 }
 
 LogicalResult UnpermuteOp::verify() {
   return verifyRows(*this, getResult(), getInput(), getExperts(), 2,
-                    getNumExperts());
+                    getNumExperts(), getParts());
 }
 
 #define GET_OP_CLASSES

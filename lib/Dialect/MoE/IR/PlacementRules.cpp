@@ -25,45 +25,95 @@ static PlacedTensorType placedType(Value value) {
 // Contractions
 //===----------------------------------------------------------------------===//
 
+namespace {
+/// What a cut of rows, the letter `n`, goes with.
+enum class RowCut { None, ByExpert, ByPart };
+} // namespace
+
 static SmallVector<DimFactor, 4>
 termFactors(PlacementRule &rule, llvm::SmallDenseMap<char, int> &factors,
-            StringRef term, bool grouped) {
+            StringRef term, RowCut rows) {
   SmallVector<DimFactor, 4> dims;
   for (char letter : term) {
     // Rows are grouped by expert: cutting the experts cuts the rows.
-    char key = grouped && letter == 'n' ? 'e' : letter;
-    auto [entry, fresh] = factors.try_emplace(key, -1);
+    bool byExpert = rows == RowCut::ByExpert && letter == 'n';
+    auto [entry, fresh] = factors.try_emplace(byExpert ? 'e' : letter, -1);
     if (fresh)
       entry->second = rule.addFactor();
-    CutForm form = !grouped        ? CutForm::Any
-                   : letter == 'n' ? CutForm::Rows
-                                   : CutForm::Chunks;
+    CutForm form = rows == RowCut::None ? CutForm::Any
+                   : byExpert           ? CutForm::Rows
+                                        : CutForm::Chunks;
     dims.push_back({entry->second, form});
   }
   return dims;
 }
 
-static PlacementRule contractionRule(StringRef text, bool grouped) {
+static PlacementRule contractionRule(StringRef text, RowCut rows) {
   std::string error;
-  FailureOr<Equation> equation = Equation::parse(text, grouped, error);
+  FailureOr<Equation> equation =
+      Equation::parse(text, rows != RowCut::None, error);
   PlacementRule rule;
   llvm::SmallDenseMap<char, int> factors;
   rule.linearity = Linearity::Multilinear;
   for (StringRef term : equation->operands) {
-    rule.operands.push_back(termFactors(rule, factors, term, grouped));
+    rule.operands.push_back(termFactors(rule, factors, term, rows));
     rule.linearIn.push_back(true);
   }
-  rule.results.push_back(termFactors(rule, factors, equation->result, grouped));
+  rule.results.push_back(termFactors(rule, factors, equation->result, rows));
   // One operand whose letters are all in the result: a transposition.
   rule.movesData = rule.operands.size() == 1 &&
                    rule.operands.front().size() == rule.results.front().size();
-  if (grouped)
+  if (rows == RowCut::ByExpert)
     rule.maskedFactor = factors.lookup('e');
+  if (rows == RowCut::None)
+    return rule;
+  rule.operands.push_back({DimFactor{}});
+  rule.linearIn.push_back(false);
+  if (rows == RowCut::ByPart)
+    rule.operands.back() = {{factors.lookup('n')}, DimFactor{}};
   return rule;
 }
 
 PlacementRule EinsumOp::getPlacementRule() {
-  return contractionRule(getEquation(), /*grouped=*/false);
+  return contractionRule(getEquation(), RowCut::None);
+}
+
+/// How many parts of tokens a rank has after the axes before `axis` have cut
+/// dimension 0 of `type`; 0 where one of them cuts across parts.
+static int64_t getPartsLeft(PlacedTensorType type, int64_t parts,
+                            unsigned axis) {
+  auto axes = type.getMesh().getLeafAxes();
+  for (unsigned i = 0; i < axis && parts > 1; ++i) {
+    int64_t size = axes[i].getSize();
+    if (size == 1 || type.getPlacements()[i] != Placement::shard(0))
+      continue;
+    if (parts % size != 0)
+      return 0;
+    parts /= size;
+  }
+  return parts;
+}
+
+PartsCut moe::getPartsCut(PlacedTensorType type, int64_t parts, unsigned axis) {
+  int64_t size = type.getMesh().getLeafAxes()[axis].getSize();
+  if (size == 1 || type.getPlacements()[axis] != Placement::shard(0))
+    return PartsCut::None;
+  int64_t left = getPartsLeft(type, parts, axis);
+  if (left == 1)
+    return PartsCut::Within;
+  return left && left % size == 0 ? PartsCut::Apart : PartsCut::Across;
+}
+
+/// Rows of several parts are sorted part by part: those of an expert are no
+/// run.
+static Transfer acrossParts(unsigned operand, Placement placement,
+                            int64_t parts) {
+  return Transfer::failure(
+      "R4",
+      "operand " + std::to_string(operand) + " is " + placement.str() +
+          ", which does not cut " + std::to_string(parts) +
+          " parts of tokens between two of them, outermost axis first",
+      operand);
 }
 
 /// Whether an axis cuts the experts but not the rows, and one inside of it cuts
@@ -85,7 +135,7 @@ static bool cutsExpertsOutside(PlacedTensorType rows, PlacedTensorType experts,
 }
 
 PlacementRule GroupedEinsumOp::getPlacementRule() {
-  PlacementRule rule = contractionRule(getEquation(), /*grouped=*/true);
+  PlacementRule rule = contractionRule(getEquation(), RowCut::ByExpert);
   auto [lhs, rhs] = getEquation().split("->").first.split(',');
   PlacedTensorType left = placedType(getLhs()), right = placedType(getRhs());
   size_t expertsLeft = lhs.find('e'), expertsRight = rhs.find('e');
@@ -94,9 +144,37 @@ PlacementRule GroupedEinsumOp::getPlacementRule() {
       (expertsLeft != StringRef::npos &&
        cutsExpertsOutside(right, left, expertsLeft)))
     rule.maskedFactor = -1;
-  rule.operands.push_back({DimFactor{}});
-  rule.linearIn.push_back(false);
+  if (getCounts().getType().getRank() == 2)
+    rule.operands.back().push_back(DimFactor{});
   return rule;
+}
+
+int64_t GroupedEinsumOp::getParts() {
+  PlacedTensorType counts = placedType(getCounts());
+  return counts.getRank() == 1 ? 1 : counts.getDimSize(0);
+}
+
+Transfer GroupedEinsumOp::transferPlacements(unsigned axis,
+                                             ArrayRef<Placement> operands) {
+  PlacedTensorType counts = placedType(getCounts());
+  auto [lhs, rhs] = getEquation().split("->").first.split(',');
+  StringRef terms[] = {lhs, rhs};
+  bool byPart = operands[2].isShard();
+  for (auto [i, term] : llvm::enumerate(terms)) {
+    Placement placement = operands[i];
+    if (!placement.isCut() || placement.dim != int64_t(term.find('n')))
+      continue;
+    byPart |= placement.isShard();
+    if (placement.isRagged() && getPartsLeft(counts, getParts(), axis) != 1)
+      return acrossParts(i, placement, getParts());
+  }
+  if (!byPart || counts.getRank() == 1)
+    return applyPlacementRule(getPlacementRule(), operands);
+  Transfer transfer = applyPlacementRule(
+      contractionRule(getEquation(), RowCut::ByPart), operands);
+  if (transfer.ok && getPartsCut(counts, getParts(), axis) != PartsCut::Apart)
+    return acrossParts(2, operands[2], getParts());
+  return transfer;
 }
 
 //===----------------------------------------------------------------------===//
@@ -293,7 +371,37 @@ PlacementRule CountOp::getPlacementRule() {
   RoutingRule rule({false});
   rule.operands.push_back({{rule.tokens}, {rule.whole}});
   rule.results.push_back({{rule.whole}});
+  if (getType().getRank() == 2)
+    rule.results.front().insert(rule.results.front().begin(), DimFactor{});
   return rule;
+}
+
+int64_t CountOp::getParts() {
+  return getType().getRank() == 1 ? 1 : getType().getDimSize(0);
+}
+
+/// The rule on `axis` of an operation on expert numbers `experts` of tokens in
+/// `parts`: `cutByPart` changes it for an axis that cuts them apart.
+static Transfer transferByParts(PlacementRule rule, Value experts,
+                                int64_t parts, unsigned axis,
+                                ArrayRef<Placement> operands,
+                                function_ref<void(PlacementRule &)> cutByPart) {
+  unsigned number = operands.size() - 1;
+  if (parts > 1 && operands[number] == Placement::shard(0)) {
+    PartsCut cut = getPartsCut(placedType(experts), parts, axis);
+    if (cut == PartsCut::Apart)
+      cutByPart(rule);
+    else if (cut != PartsCut::Within)
+      return acrossParts(number, operands[number], parts);
+  }
+  return applyPlacementRule(rule, operands);
+}
+
+Transfer CountOp::transferPlacements(unsigned axis,
+                                     ArrayRef<Placement> operands) {
+  return transferByParts(
+      getPlacementRule(), getExperts(), getParts(), axis, operands,
+      [](PlacementRule &rule) { rule.results[0][0] = rule.operands[0][0]; });
 }
 
 /// Rows share the factor of tokens: tokens that are cut send their rows to the
@@ -312,17 +420,52 @@ static PlacementRule rowsRule(bool toRows, bool hasColumns) {
   return rule;
 }
 
+/// Rows of a part of their own are chunks, where their tokens are.
+template <typename OpTy>
+static Transfer transferRows(OpTy op, unsigned axis,
+                             ArrayRef<Placement> operands) {
+  return transferByParts(op.getPlacementRule(), op.getExperts(), op.getParts(),
+                         axis, operands, [](PlacementRule &rule) {
+                           for (auto *side :
+                                {&rule.operands.front(), &rule.results.front()})
+                             side->front().form = CutForm::Chunks;
+                         });
+}
+
 PlacementRule DispatchOp::getPlacementRule() {
   return rowsRule(/*toRows=*/true, /*hasColumns=*/true);
 }
+
+Transfer DispatchOp::transferPlacements(unsigned axis,
+                                        ArrayRef<Placement> operands) {
+  return transferRows(*this, axis, operands);
+}
+
 PlacementRule CombineOp::getPlacementRule() {
   PlacementRule rule = rowsRule(/*toRows=*/false, /*hasColumns=*/true);
   rule.movesData = false;
   return rule;
 }
+
+Transfer CombineOp::transferPlacements(unsigned axis,
+                                       ArrayRef<Placement> operands) {
+  return transferRows(*this, axis, operands);
+}
+
 PlacementRule PermuteOp::getPlacementRule() {
   return rowsRule(/*toRows=*/true, /*hasColumns=*/false);
 }
+
+Transfer PermuteOp::transferPlacements(unsigned axis,
+                                       ArrayRef<Placement> operands) {
+  return transferRows(*this, axis, operands);
+}
+
 PlacementRule UnpermuteOp::getPlacementRule() {
   return rowsRule(/*toRows=*/false, /*hasColumns=*/false);
+}
+
+Transfer UnpermuteOp::transferPlacements(unsigned axis,
+                                         ArrayRef<Placement> operands) {
+  return transferRows(*this, axis, operands);
 }

@@ -112,6 +112,18 @@ static void convertCotangent(OpBuilder &builder, Operation *op,
 // redistribute
 //===----------------------------------------------------------------------===//
 
+/// Whether a conversion changes a cut of dimension `dim` that is not by expert.
+static bool changesOtherCut(RedistributeOp op, int16_t dim) {
+  return !llvm::all_of_zip(placedType(op.getInput()).getPlacements(),
+                           placedType(op.getResult()).getPlacements(),
+                           [&](Placement from, Placement to) {
+                             bool cuts = from == Placement::shard(dim) ||
+                                         to == Placement::shard(dim);
+                             return !cuts || from == to || from.isUnknown() ||
+                                    to.isUnknown();
+                           });
+}
+
 LogicalResult RedistributeOp::verify() {
   if (failed(verifySameTensor(*this)))
     return failure();
@@ -128,6 +140,11 @@ LogicalResult RedistributeOp::verify() {
              << from.str() << " to " << to.str() << " on axis '"
              << axis.getName().getValue()
              << "'; rows cut by expert convert to replicate only";
+    if (from.isRagged() && from == to && changesOtherCut(*this, from.dim))
+      return emitOpError("(C2) changes another cut of rows that axis '")
+             << axis.getName().getValue()
+             << "' cuts by expert; help: bring them back to their tokens with "
+                "moe.combine first";
     if (to.isPartial() && to.reduction != ReductionKind::Sum && from != to &&
         !from.isUnknown())
       return emitOpError("(C3) cannot make ")

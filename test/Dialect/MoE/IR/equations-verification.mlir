@@ -303,10 +303,32 @@ func.func @e4_number(%a: !spmd.tensor<30x12xf32, #mesh>, %b: !spmd.tensor<8x6x12
 // -----
 
 #mesh = #spmd.mesh<dp=2, tp=4>
-func.func @e4_rank(%a: !spmd.tensor<30x12xf32, #mesh>, %b: !spmd.tensor<8x6x12xf32, #mesh>, %c: !spmd.tensor<8x1xi32, #mesh>) {
-  // expected-error @below {{(E4) counts must have rank 1, not '!spmd.tensor<8x1xi32, #spmd.mesh<dp=2, tp=4>>'}}
+func.func @e4_rank(%a: !spmd.tensor<30x12xf32, #mesh>, %b: !spmd.tensor<8x6x12xf32, #mesh>, %c: !spmd.tensor<1x8x1xi32, #mesh>) {
+  // expected-error @below {{(E4) counts must have rank 1, or 2 with parts, not '!spmd.tensor<1x8x1xi32, #spmd.mesh<dp=2, tp=4>>'}}
   %0 = moe.grouped_einsum "nd,efd->nf" %a, %b counts %c
-      : (!spmd.tensor<30x12xf32, #mesh>, !spmd.tensor<8x6x12xf32, #mesh>, !spmd.tensor<8x1xi32, #mesh>)
+      : (!spmd.tensor<30x12xf32, #mesh>, !spmd.tensor<8x6x12xf32, #mesh>, !spmd.tensor<1x8x1xi32, #mesh>)
+      -> !spmd.tensor<30x6xf32, #mesh>
+  return
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=4>
+func.func @e4_parts(%a: !spmd.tensor<30x12xf32, #mesh>, %b: !spmd.tensor<8x6x12xf32, #mesh>, %c: !spmd.tensor<4x8xi32, #mesh>) {
+  // expected-error @below {{(E4) 30 rows are no 4 equal parts}}
+  %0 = moe.grouped_einsum "nd,efd->nf" %a, %b counts %c
+      : (!spmd.tensor<30x12xf32, #mesh>, !spmd.tensor<8x6x12xf32, #mesh>, !spmd.tensor<4x8xi32, #mesh>)
+      -> !spmd.tensor<30x6xf32, #mesh>
+  return
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=4>
+func.func @e4_parts_cut(%a: !spmd.tensor<30x12xf32, #mesh>, %b: !spmd.tensor<8x6x12xf32, #mesh>, %c: !spmd.tensor<2x8xi32, #mesh, dp: shard<1>>) {
+  // expected-error @below {{(E4) counts must be replicated or cut by part, not shard<1>; help: convert them with spmd.redistribute}}
+  %0 = moe.grouped_einsum "nd,efd->nf" %a, %b counts %c
+      : (!spmd.tensor<30x12xf32, #mesh>, !spmd.tensor<8x6x12xf32, #mesh>, !spmd.tensor<2x8xi32, #mesh, dp: shard<1>>)
       -> !spmd.tensor<30x6xf32, #mesh>
   return
 }

@@ -121,7 +121,7 @@ func.func @routing(%s: !s, %bias: !spmd.tensor<8xf32, #mesh>, %idx: !idx, %q: !q
   // CHECK-NEXT: moe.count %{{.*}} : (!spmd.tensor<10x3xi32, #[[$MESH]], dp: shard<0>>) -> !spmd.tensor<8xi32, #[[$MESH]]>
   %4 = moe.count %idx : (!idx) -> !counts
   // CHECK-NEXT: moe.dispatch %{{.*}}, %{{.*}} of 8 : (!spmd.tensor<10x12xf32, {{.*}}>, !spmd.tensor<10x3xi32, {{.*}}>) -> !spmd.tensor<30x12xf32, #[[$MESH]], dp: ragged<0>>
-  // GENERIC: "moe.dispatch"(%{{.*}}, %{{.*}}) <{num_experts = 8 : i64}>
+  // GENERIC: "moe.dispatch"(%{{.*}}, %{{.*}}) <{num_experts = 8 : i64, parts = 1 : i64}>
   %5 = moe.dispatch %x, %idx of 8 : (!x, !idx) -> !rows
   // CHECK-NEXT: moe.combine %{{.*}}, %{{.*}} of 8 : (!spmd.tensor<30x12xf32, {{.*}}>, !spmd.tensor<10x3xi32, {{.*}}>) -> !spmd.tensor<10x12xf32, #[[$MESH]], dp: shard<0>>
   %6 = moe.combine %rows, %idx of 8 : (!rows, !idx) -> !x
@@ -129,5 +129,24 @@ func.func @routing(%s: !s, %bias: !spmd.tensor<8xf32, #mesh>, %idx: !idx, %q: !q
   %7 = moe.permute %q, %idx of 8 : (!q, !idx) -> !row
   // CHECK-NEXT: moe.unpermute %{{.*}}, %{{.*}} of 8 : (!spmd.tensor<30xf32, {{.*}}>, {{.*}}) -> !spmd.tensor<10x3xf32, #[[$MESH]]>
   %8 = moe.unpermute %row, %idx of 8 : (!row, !idx) -> !q
+  return
+}
+
+// CHECK-LABEL: func @parts
+func.func @parts(%idx: !idx, %q: !q, %x: !x, %w: !spmd.tensor<8x6x12xf32, #mesh>) {
+  // CHECK-NEXT: moe.count %{{.*}} : ({{.*}}) -> !spmd.tensor<2x8xi32, #[[$MESH]], dp: shard<0>>
+  %0 = moe.count %idx : (!idx) -> !spmd.tensor<2x8xi32, #mesh, dp: shard<0>>
+  // CHECK-NEXT: moe.dispatch %{{.*}}, %{{.*}} of 8 in 2 parts : ({{.*}}) -> !spmd.tensor<30x12xf32, #[[$MESH]], dp: shard<0>>
+  // GENERIC: "moe.dispatch"(%{{.*}}, %{{.*}}) <{num_experts = 8 : i64, parts = 2 : i64}>
+  %1 = moe.dispatch %x, %idx of 8 in 2 parts : (!x, !idx) -> !spmd.tensor<30x12xf32, #mesh, dp: shard<0>>
+  // CHECK-NEXT: moe.permute %{{.*}}, %{{.*}} of 8 in 5 parts :
+  %2 = moe.permute %q, %idx of 8 in 5 parts : (!q, !idx) -> !row
+  // CHECK-NEXT: moe.grouped_einsum "nd,efd->nf" %{{.*}}, %{{.*}} counts %{{.*}} : ({{.*}}, !spmd.tensor<2x8xi32, #[[$MESH]], dp: shard<0>>) ->
+  %3 = moe.grouped_einsum "nd,efd->nf" %1, %w counts %0
+      : (!spmd.tensor<30x12xf32, #mesh, dp: shard<0>>, !spmd.tensor<8x6x12xf32, #mesh>, !spmd.tensor<2x8xi32, #mesh, dp: shard<0>>)
+      -> !spmd.tensor<30x6xf32, #mesh, dp: shard<0>>
+  // One part is what there is without.
+  // CHECK-NEXT: moe.unpermute %{{.*}}, %{{.*}} of 8 :
+  %4 = moe.unpermute %2, %idx of 8 in 1 parts : (!row, !idx) -> !q
   return
 }

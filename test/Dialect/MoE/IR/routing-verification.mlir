@@ -282,10 +282,21 @@ func.func @g_count_experts(%a: !spmd.tensor<30xi32, #mesh>) {
 
 #mesh = #spmd.mesh<dp=2, tp=4>
 func.func @g_count_result(%a: !spmd.tensor<10x3xi32, #mesh>) {
-  // expected-error @below {{'moe.count' op (G) the result must have rank 1}}
+  // expected-error @below {{'moe.count' op (G) the result must have rank 1, or 2 with parts, not '!spmd.tensor<5x8x1xi32, #spmd.mesh<dp=2, tp=4>>'}}
   %0 = moe.count %a
       : (!spmd.tensor<10x3xi32, #mesh>)
-      -> !spmd.tensor<8x1xi32, #mesh>
+      -> !spmd.tensor<5x8x1xi32, #mesh>
+  return
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=4>
+func.func @g_count_parts(%a: !spmd.tensor<10x3xi32, #mesh>) {
+  // expected-error @below {{'moe.count' op (G) 10 tokens are no 4 equal parts}}
+  %0 = moe.count %a
+      : (!spmd.tensor<10x3xi32, #mesh>)
+      -> !spmd.tensor<4x8xi32, #mesh>
   return
 }
 
@@ -474,5 +485,27 @@ func.func @d1_element_type(%a: !spmd.tensor<10x3xf32, #mesh>, %b: !spmd.tensor<1
   %0 = moe.permute %a, %b of 8
       : (!spmd.tensor<10x3xf32, #mesh>, !spmd.tensor<10x3xi32, #mesh>)
       -> !spmd.tensor<30xf64, #mesh>
+  return
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=4>
+func.func @d1_parts(%a: !spmd.tensor<10x12xf32, #mesh>, %b: !spmd.tensor<10x3xi32, #mesh>) {
+  // expected-error @below {{'moe.dispatch' op (D1) 10 tokens are no 3 equal parts}}
+  %0 = moe.dispatch %a, %b of 8 in 3 parts
+      : (!spmd.tensor<10x12xf32, #mesh>, !spmd.tensor<10x3xi32, #mesh>)
+      -> !spmd.tensor<30x12xf32, #mesh>
+  return
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=4>
+func.func @d1_no_parts(%a: !spmd.tensor<30x12xf32, #mesh>, %b: !spmd.tensor<10x3xi32, #mesh>) {
+  // expected-error @below {{'moe.combine' op (D1) 10 tokens are no 0 equal parts}}
+  %0 = moe.combine %a, %b of 8 in 0 parts
+      : (!spmd.tensor<30x12xf32, #mesh>, !spmd.tensor<10x3xi32, #mesh>)
+      -> !spmd.tensor<10x12xf32, #mesh>
   return
 }

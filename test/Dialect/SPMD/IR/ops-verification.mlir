@@ -237,6 +237,16 @@ func.func @c2_to_shard(%x: !spmd.tensor<8x12xf32, #mesh, dp: shard<1>, tp: ragge
 // -----
 
 #mesh = #spmd.mesh<dp=2, tp=4>
+func.func @c2_other_cut(%x: !spmd.tensor<8x12xf32, #mesh, dp: shard<0>, tp: ragged<0>>) {
+  // expected-error @below {{(C2) changes another cut of rows that axis 'tp' cuts by expert; help: bring them back to their tokens with moe.combine first}}
+  %0 = spmd.redistribute %x : !spmd.tensor<8x12xf32, #mesh, dp: shard<0>, tp: ragged<0>>
+      -> !spmd.tensor<8x12xf32, #mesh, tp: ragged<0>>
+  return
+}
+
+// -----
+
+#mesh = #spmd.mesh<dp=2, tp=4>
 func.func @c2_to_partial(%x: !spmd.tensor<8x12xf32, #mesh, tp: ragged<0>>) {
   // expected-error @below {{(C2) converts ragged<0> to partial<sum> on axis 'tp'; rows cut by expert convert to replicate only}}
   %0 = spmd.redistribute %x : !spmd.tensor<8x12xf32, #mesh, tp: ragged<0>>

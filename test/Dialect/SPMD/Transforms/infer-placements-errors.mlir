@@ -183,3 +183,54 @@ func.func @experts_outside(%x: !N, %w: !W, %c: !C) {
   %0 = moe.grouped_einsum "nd,ehd->nh" %x, %w counts %c : (!N, !W, !C) -> !spmd.tensor<16x6xf32, #mesh, dp: ?, tp: ?>
   return
 }
+
+// -----
+
+// Two parts over three ranks.
+#mesh = #spmd.mesh<dp=3, tp=2>
+!X = !spmd.tensor<6x4xf32, #mesh, dp: shard<0>>
+!I = !spmd.tensor<6x2xi32, #mesh, dp: shard<0>>
+func.func @across(%x: !X, %i: !I) {
+  // expected-error @below {{[R4] 'moe.dispatch' over 'dp': operand 1 is shard<0>, which does not cut 2 parts of tokens between two of them, outermost axis first [rule 42.14]}}
+  %0 = moe.dispatch %x, %i of 4 in 2 parts : (!X, !I) -> !spmd.tensor<12x4xf32, #mesh, dp: ?, tp: ?>
+  return
+}
+
+// -----
+
+// One rank has both parts: rows of an expert are two runs.
+#mesh = #spmd.mesh<dp=2, tp=2>
+!N = !spmd.tensor<12x4xf32, #mesh, tp: ragged<0>>
+!W = !spmd.tensor<4x3x4xf32, #mesh, tp: shard<0>>
+!C = !spmd.tensor<2x4xi32, #mesh>
+func.func @runs(%n: !N, %w: !W, %c: !C) {
+  // expected-error @below {{[R4] 'moe.grouped_einsum' over 'tp': operand 0 is ragged<0>, which does not cut 2 parts of tokens between two of them, outermost axis first [rule 21.14]}}
+  %0 = moe.grouped_einsum "nd,efd->nf" %n, %w counts %c : (!N, !W, !C) -> !spmd.tensor<12x3xf32, #mesh, dp: ?, tp: ?>
+  return
+}
+
+// -----
+
+// Each rank has the rows of its part, and the counts of both.
+#mesh = #spmd.mesh<dp=2, tp=2>
+!N = !spmd.tensor<12x4xf32, #mesh, dp: shard<0>>
+!W = !spmd.tensor<4x3x4xf32, #mesh>
+!C = !spmd.tensor<2x4xi32, #mesh>
+func.func @counts(%n: !N, %w: !W, %c: !C) {
+  // expected-error @below {{[R4] 'moe.grouped_einsum' over 'dp': operand 0 is shard<0>, but operand 2, which has the same dimension, is whole [rule 21.14]}}
+  %0 = moe.grouped_einsum "nd,efd->nf" %n, %w counts %c : (!N, !W, !C) -> !spmd.tensor<12x3xf32, #mesh, dp: ?, tp: ?>
+  return
+}
+
+// -----
+
+// Four parts over two ranks may be cut, but not within one.
+#mesh = #spmd.mesh<dp=2, tp=3>
+!N = !spmd.tensor<12x4xf32, #mesh, dp: shard<0>, tp: shard<0>>
+!W = !spmd.tensor<4x3x4xf32, #mesh>
+!C = !spmd.tensor<4x4xi32, #mesh, dp: shard<0>, tp: shard<0>>
+func.func @uneven(%n: !N, %w: !W, %c: !C) {
+  // expected-error @below {{[R4] 'moe.grouped_einsum' over 'tp': operand 2 is shard<0>, which does not cut 4 parts of tokens between two of them}}
+  %0 = moe.grouped_einsum "nd,efd->nf" %n, %w counts %c : (!N, !W, !C) -> !spmd.tensor<12x3xf32, #mesh, dp: ?, tp: ?>
+  return
+}

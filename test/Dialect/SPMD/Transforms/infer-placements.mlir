@@ -184,3 +184,30 @@ func.func @alike(%m: !Max, %p: !P) {
   %3 = moe.scale %m by 2.0 : (!Max) -> !U
   return
 }
+
+#whole = #spmd.mesh<dp=2, ep=3, tp=2>
+!tokens = !spmd.tensor<12x4xf32, #whole, dp: shard<0>, ep: shard<0>>
+!chosen = !spmd.tensor<12x2xi32, #whole, dp: shard<0>, ep: shard<0>>
+!weight = !spmd.tensor<6x8x4xf32, #whole, ep: shard<0>, tp: shard<1>>
+!rows_ = !spmd.tensor<24x4xf32, #whole, dp: ?, ep: ?, tp: ?>
+!hidden_ = !spmd.tensor<24x8xf32, #whole, dp: ?, ep: ?, tp: ?>
+!counts_ = !spmd.tensor<2x6xi32, #whole, dp: ?, ep: ?, tp: ?>
+
+// Rows stay within a data-parallel rank, and go to the experts of its ranks.
+// CHECK-LABEL: func.func @parts
+func.func @parts(%x: !tokens, %idx: !chosen, %w: !weight) {
+  // CHECK: moe.count {{.*}} -> !spmd.tensor<2x6xi32, #mesh3, dp: shard<0>, ep: partial<sum>>
+  %0 = moe.count %idx : (!chosen) -> !counts_
+  // CHECK: spmd.redistribute {{.*}} -> !spmd.tensor<2x6xi32, #mesh3, dp: shard<0>>
+  %1 = spmd.redistribute %0 : !counts_ -> !spmd.tensor<2x6xi32, #whole, dp: ?, ep: replicate, tp: ?>
+  // CHECK: moe.dispatch {{.*}} in 2 parts {{.*}} -> !spmd.tensor<24x4xf32, #mesh3, dp: shard<0>, ep: ragged<0>>
+  %2 = moe.dispatch %x, %idx of 6 in 2 parts : (!tokens, !chosen) -> !rows_
+  // CHECK: moe.grouped_einsum "nd,efd->nf" {{.*}} -> !spmd.tensor<24x8xf32, #mesh3, dp: shard<0>, ep: ragged<0>, tp: shard<1>>
+  %3 = moe.grouped_einsum "nd,efd->nf" %2, %w counts %1 : (!rows_, !weight, !spmd.tensor<2x6xi32, #whole, dp: ?, ep: replicate, tp: ?>) -> !hidden_
+  // The gradient of a weight is one term on each data-parallel rank.
+  // CHECK: moe.grouped_einsum "nf,nd->efd" {{.*}} -> !spmd.tensor<6x8x4xf32, #mesh3, dp: partial<sum>, ep: shard<0>, tp: shard<1>>
+  %4 = moe.grouped_einsum "nf,nd->efd" %3, %2 counts %1 : (!hidden_, !rows_, !spmd.tensor<2x6xi32, #whole, dp: ?, ep: replicate, tp: ?>) -> !spmd.tensor<6x8x4xf32, #whole, dp: ?, ep: ?, tp: ?>
+  // CHECK: moe.combine {{.*}} in 2 parts {{.*}} -> !spmd.tensor<12x4xf32, #mesh3, dp: shard<0>, ep: shard<0>>
+  %5 = moe.combine %2, %idx of 6 in 2 parts : (!rows_, !chosen) -> !spmd.tensor<12x4xf32, #whole, dp: ?, ep: ?, tp: ?>
+  return
+}

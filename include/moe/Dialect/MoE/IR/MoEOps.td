@@ -22,7 +22,11 @@ def MoE_Dialect : Dialect {
     E experts, K experts per token, N = T * K rows.
 
     Rows are always sorted by (expert, token): row order and the number of rows
-    of each expert follow from the expert numbers of the tokens alone.
+    of each expert follow from the expert numbers of the tokens alone. Tokens may
+    be in P equal *parts*, one after the other, whose rows stay apart: they are
+    sorted by (part, expert, token), and as every token has K rows, each part has
+    N / P. An axis that cuts tokens by part, as data parallelism does, then cuts
+    rows into equal chunks, and no row leaves its rank.
 
     Every operation names the factors of its dimensions and the operands it is
     linear in; its placement rule follows from that
@@ -34,11 +38,12 @@ def MoE_Dialect : Dialect {
   let dependentDialects = ["::moe::spmd::SPMDDialect"];
 }
 
-class MoE_Op<string mnemonic, list<Trait> traits = []>
+class MoE_Op<string mnemonic, list<Trait> traits = [],
+             list<string> ruleMethods = ["getPlacementRule"]>
     : Op<MoE_Dialect, mnemonic,
          [Pure,
           DeclareOpInterfaceMethods<SPMD_PlacementOpInterface,
-                                    ["getPlacementRule"]>] # traits> {
+                                    ruleMethods>] # traits> {
   /// PlacementOpInterface::getRuleNumber.
   int rule = ?;
   let extraClassDefinition =
@@ -46,9 +51,15 @@ class MoE_Op<string mnemonic, list<Trait> traits = []>
   let hasVerifier = 1;
 }
 
-class MoE_DifferentiableOp<string mnemonic, list<Trait> traits = []>
-    : MoE_Op<mnemonic,
-        [DeclareOpInterfaceMethods<DifferentiableOpInterface>] # traits>;
+class MoE_DifferentiableOp<string mnemonic,
+                           list<string> ruleMethods = ["getPlacementRule"]>
+    : MoE_Op<mnemonic, [DeclareOpInterfaceMethods<DifferentiableOpInterface>],
+             ruleMethods>;
+
+/// Its rule is another one on axes that cut tokens by part.
+class MoE_PartsOp<string mnemonic>
+    : MoE_DifferentiableOp<mnemonic,
+                           ["getPlacementRule", "transferPlacements"]>;
 
 //===----------------------------------------------------------------------===//
 // Contractions
@@ -87,7 +98,7 @@ def MoE_EinsumOp : MoE_DifferentiableOp<"einsum"> {
   }];
 }
 
-def MoE_GroupedEinsumOp : MoE_DifferentiableOp<"grouped_einsum"> {
+def MoE_GroupedEinsumOp : MoE_PartsOp<"grouped_einsum"> {
   let rule = 21;
   let summary = "einsum in which every row meets its own expert";
   let description = [{
@@ -95,20 +106,24 @@ def MoE_GroupedEinsumOp : MoE_DifferentiableOp<"grouped_einsum"> {
     letter `e` over experts; `counts[e]` rows belong to expert e, and a term of
     the sum is taken only where row n belongs to expert e. So
     `"nd,efd->nf"` applies expert weights, `"nf,nd->efd"` is their gradient.
+    Counts [P, E] are those of each part.
 
     Law: `grouped_einsum("nd,efd->nf", x, w, counts)[n, f] =
     sum_d x[n, d] * w[expert(n), f, d]`.
 
     Placement: rows cut by expert (`ragged<0>`) meet experts cut on the same
     axis. Experts that are cut and rows that are not give partial<sum>: a rank
-    has zeros for rows of experts it does not hold.
+    has zeros for rows of experts it does not hold. Rows and counts that are cut
+    by part (`shard<0>`) meet whole experts, whose gradient is partial<sum>. Rows
+    are cut by expert inside of that only, where each rank has one part (R4).
 
     Constraints:
     - (E1) two terms; of these and the result two have `n` and the third has
       `e`; letters as in `moe.einsum`;
     - (E2) as in `moe.einsum`;
     - (E3) element types and meshes agree;
-    - (E4) `counts` has one i32 per expert and is replicated.
+    - (E4) `counts` is [E] or [P, E] of i32, P divides N, and it is replicated or
+      cut by part.
 
     Example:
     ```mlir
@@ -122,6 +137,10 @@ def MoE_GroupedEinsumOp : MoE_DifferentiableOp<"grouped_einsum"> {
   let arguments = (ins StrAttr:$equation, SPMD_FloatTensor:$lhs,
                        SPMD_FloatTensor:$rhs, SPMD_IndexTensor:$counts);
   let results = (outs SPMD_FloatTensor:$result);
+  let extraClassDeclaration = [{
+    /// Equal parts of the tokens whose rows stay apart.
+    int64_t getParts();
+  }];
   let assemblyFormat = [{
     $equation $lhs `,` $rhs `counts` $counts attr-dict `:`
     functional-type(operands, results)
@@ -585,15 +604,16 @@ def MoE_ScatterOp : MoE_DifferentiableOp<"scatter"> {
   }];
 }
 
-def MoE_CountOp : MoE_DifferentiableOp<"count"> {
+def MoE_CountOp : MoE_PartsOp<"count"> {
   let rule = 41;
   let summary = "how many rows each expert gets";
   let description = [{
-    Law: `count(experts)[e]` is the number of (t, k) with `experts[t, k] = e`.
-    Tokens that are cut give counts that are partial<sum>.
+    Law: `count(experts)[e]` is the number of (t, k) with `experts[t, k] = e`, and
+    `count(experts)[p, e]` that of such t in part p. Tokens that are cut give
+    counts that are partial<sum>; those that are cut by part, `shard<0>`.
 
     Constraint:
-    - (G) experts is [T, K], the result is [E] of i32.
+    - (G) experts is [T, K], the result is [E] or [P, E] of i32, P divides T.
 
     Example:
     ```mlir
@@ -603,17 +623,23 @@ def MoE_CountOp : MoE_DifferentiableOp<"count"> {
   }];
   let arguments = (ins SPMD_IndexTensor:$experts);
   let results = (outs SPMD_IndexTensor:$result);
+  let extraClassDeclaration = [{
+    /// Equal parts of the tokens whose rows stay apart.
+    int64_t getParts();
+  }];
   let assemblyFormat = [{
     $experts attr-dict `:` functional-type(operands, results)
   }];
 }
 
-class MoE_RowsOp<string mnemonic> : MoE_DifferentiableOp<mnemonic> {
+/// Rows of tokens in `parts` equal parts are sorted by (part, expert, token).
+class MoE_RowsOp<string mnemonic> : MoE_PartsOp<mnemonic> {
   let arguments = (ins SPMD_FloatTensor:$input, SPMD_IndexTensor:$experts,
-                       I64Attr:$num_experts);
+                       I64Attr:$num_experts,
+                       DefaultValuedAttr<I64Attr, "1">:$parts);
   let results = (outs SPMD_FloatTensor:$result);
   let assemblyFormat = [{
-    $input `,` $experts `of` $num_experts attr-dict `:`
+    $input `,` $experts `of` $num_experts (`in` $parts^ `parts`)? attr-dict `:`
     functional-type(operands, results)
   }];
 }
@@ -624,12 +650,15 @@ def MoE_DispatchOp : MoE_RowsOp<"dispatch"> {
   let description = [{
     [T, D] to [N, D]: row i is the token of the i-th (expert, token) pair. Linear
     in the tokens. Placement: tokens and expert numbers that are cut along T give
-    `ragged<0>`: each rank gets the rows of its experts (an all-to-all).
+    `ragged<0>`: each rank gets the rows of its experts (an all-to-all). Outer
+    axes that cut P `parts` among them give `shard<0>`: rows stay where their
+    tokens are.
 
     Law: `combine(dispatch(x, experts), experts) = K * x`.
 
     Constraint:
-    - (D1) N = T * K; 0 <= experts[t, k] < num_experts, which only a run can see.
+    - (D1) N = T * K, P divides T; 0 <= experts[t, k] < num_experts, which only a
+      run can see.
 
     Example:
     ```mlir
@@ -646,13 +675,13 @@ def MoE_CombineOp : MoE_RowsOp<"combine"> {
   let description = [{
     [N, D] to [T, D], the adjoint of `moe.dispatch`. Linear in the rows.
     Placement: `ragged<0>` rows and expert numbers cut along T give tokens cut
-    along T (an all-to-all). The rows have to be cut by the same expert numbers
-    (R4).
+    along T (an all-to-all), rows that are cut by part their tokens. The rows have
+    to be cut by the same expert numbers (R4).
 
     Law: `combine(r, experts)[t] = sum of r over the K rows of token t`.
 
     Constraint:
-    - (D1) N = T * K.
+    - (D1) N = T * K, P divides T.
 
     Example:
     ```mlir
@@ -673,7 +702,7 @@ def MoE_PermuteOp : MoE_RowsOp<"permute"> {
     Law: `unpermute(permute(p, experts), experts) = p`.
 
     Constraint:
-    - (D1) N = T * K.
+    - (D1) N = T * K, P divides T.
 
     Example:
     ```mlir
@@ -694,7 +723,7 @@ def MoE_UnpermuteOp : MoE_RowsOp<"unpermute"> {
     Law: `permute(unpermute(r, experts), experts) = r`.
 
     Constraint:
-    - (D1) N = T * K.
+    - (D1) N = T * K, P divides T.
 
     Example:
     ```mlir
