@@ -54,6 +54,12 @@ FailureOr<LabelMap> moe::importer::getBuiltinLabels(StringRef name,
                                                     const LayerConfig &config,
                                                     const LayerOptions &options,
                                                     ImportError &error) {
+  if (name != "none" && options.plan == Plan::EP) {
+    error = {"the labels " + quote(name) +
+                 " are about the axis 'tp', which plan ep does not have",
+             "use --labels none, or a file that names axes"};
+    return failure();
+  }
   bool tp2ep = options.plan == Plan::TP2EP;
   bool before = options.scorePosition.value_or(config.scorePosition) ==
                 ScorePosition::Before;

@@ -49,8 +49,7 @@ LayerOptions::parseMesh(StringRef text,
 
 namespace {
 
-/// The axis that experts are spread over.
-constexpr StringLiteral kAxis = "tp";
+using AxisPlacements = ArrayRef<std::pair<StringRef, Placement>>;
 
 class LayerBuilder {
 public:
@@ -65,14 +64,28 @@ public:
   StringRef getWrongLabel() const { return wrongLabel; }
 
 private:
+  LogicalResult checkMesh(ImportError &error);
+  LogicalResult checkTokens(ImportError &error);
   LogicalResult checkSizes(ImportError &error);
-  bool tokensAreCut() const { return options.plan == Plan::TP2EP; }
+  /// Ranks on `axis`; 0 if the mesh has no such axis.
+  int64_t sizeOf(StringRef axis) const;
+  bool isTP2EP() const { return options.plan == Plan::TP2EP; }
+  /// The axis over which experts are spread and rows exchanged; none if all
+  /// ranks have all experts.
+  StringRef getExchangeAxis() const {
+    if (isTP2EP())
+      return "tp";
+    return sizeOf("ep") > 1 ? "ep" : "";
+  }
+  /// Data-parallel ranks, each with a part of the tokens.
+  int64_t getParts() const { return std::max<int64_t>(sizeOf("dp"), 1); }
   ScorePosition scorePosition() const {
     return options.scorePosition.value_or(config.scorePosition);
   }
 
-  /// A type cut along `dim` of the experts' axis; -1 for replicated.
-  PlacedTensorType typeOf(ArrayRef<int64_t> shape, int cut = -1);
+  /// A type placed as `placements` say, replicated on axes that are not in it.
+  PlacedTensorType typeOf(ArrayRef<int64_t> shape,
+                          AxisPlacements placements = {});
   PlacedTensorType unknown(ArrayRef<int64_t> shape);
   /// Of logits and scores. They are few, and an error in them is one in all
   /// that they weigh, so frameworks have them in f32 whatever the layer is in.
@@ -80,7 +93,7 @@ private:
   Value addArgument(StringRef name, PlacedTensorType type, bool noGrad = false);
   /// The value as a use at `site` sees it.
   Value at(StringRef site, Value value);
-  Value convert(Value value, Placement placement);
+  Value convert(Value value, StringRef axis, Placement placement);
   Value einsum(StringRef equation, Value lhs, Value rhs,
                ArrayRef<int64_t> shape);
   Value grouped(StringRef equation, Value rows, Value weight, Value counts,
@@ -103,32 +116,55 @@ private:
   std::string wrongLabel;
 };
 
-LogicalResult LayerBuilder::check(ImportError &error) {
-  auto sizeOf = [&](StringRef name) -> int64_t {
-    for (const auto &[axis, size] : options.mesh)
-      if (axis == name)
-        return size;
-    return 0;
+int64_t LayerBuilder::sizeOf(StringRef name) const {
+  for (const auto &[axis, size] : options.mesh)
+    if (axis == name)
+      return size;
+  return 0;
+}
+
+LogicalResult LayerBuilder::checkMesh(ImportError &error) {
+  constexpr struct {
+    Plan plan;
+    StringLiteral needed, other, text;
+  } plans[] = {
+      {Plan::TP, "tp", "tp", "this plan has the axes dp and tp"},
+      {Plan::ETP, "tp", "ep", "plan etp has the axes dp, ep and tp"},
+      {Plan::TP2EP, "tp", "tp", "this plan has the axes dp and tp"},
+      {Plan::EP, "ep", "ep", "plan ep has the axes dp and ep"},
   };
-  for (const auto &[axis, size] : options.mesh) {
-    bool known = axis == kAxis || (axis == "ep" && options.plan == Plan::ETP);
-    if (!known) {
+  const auto *plan = llvm::find_if(
+      plans, [&](const auto &entry) { return entry.plan == options.plan; });
+  for (const auto &[axis, size] : options.mesh)
+    if (axis != plan->needed && axis != plan->other && axis != "dp") {
       error = {"the plan does not know the mesh axis " + quote(axis),
-               options.plan == Plan::ETP ? "plan etp has the axes tp and ep"
-                                         : "this plan has the axis tp"};
+               plan->text.str()};
       return failure();
     }
-  }
-  if (!sizeOf(kAxis)) {
-    error = {"the mesh has no axis 'tp', which the plan needs",
-             "write --mesh tp=2"};
+  if (!sizeOf(plan->needed)) {
+    error = {
+        ("the mesh has no axis '" + plan->needed + "', which the plan needs")
+            .str(),
+        ("write --mesh " + plan->needed + "=2").str()};
     return failure();
   }
-  if (sizeOf("ep") > 1) {
-    error = {"plan etp with more than one rank on 'ep' is not in this version",
-             "use ep=1, or plan tp2ep to spread experts"};
+  if (options.sequenceParallel && !sizeOf("tp")) {
+    error = {"--sequence-parallel cuts the sequence over 'tp', which plan ep "
+             "does not have",
+             "leave it out, or use plan etp with --mesh ep=2,tp=2"};
     return failure();
   }
+  // Rows of one rank's part are sorted by expert, and not the other way round.
+  if (sizeOf("dp") && options.mesh.front().first != "dp") {
+    error = {"the mesh axis 'dp' is inside of '" + options.mesh.front().first +
+                 "', but whole layers are inside of it",
+             "name it first, as in --mesh dp=2,tp=2"};
+    return failure();
+  }
+  return success();
+}
+
+LogicalResult LayerBuilder::checkTokens(ImportError &error) {
   if (options.batch < 1 || options.seq < 1 || options.batch > (1 << 20) ||
       options.seq > (1 << 24)) {
     error = {"batch " + std::to_string(options.batch) + " and sequence " +
@@ -145,13 +181,32 @@ LogicalResult LayerBuilder::check(ImportError &error) {
              "lower --batch, --seq or 'num_experts_per_tok'"};
     return failure();
   }
-  if (tokensAreCut() && tokens % sizeOf(kAxis)) {
-    error = {"plan tp2ep cuts " + std::to_string(tokens) + " tokens over " +
-                 std::to_string(sizeOf(kAxis)) +
+  // Axes have at most 2^20 ranks each.
+  int64_t left = options.batch;
+  for (StringRef axis : {"dp", "ep"}) {
+    int64_t ranks = std::max<int64_t>(sizeOf(axis), 1);
+    if (left % ranks) {
+      error = {(axis + " cuts " + Twine(left) + " sequences over " +
+                Twine(ranks) + " ranks, which does not come out even")
+                   .str(),
+               "choose --batch so that the ranks of dp and ep divide it"};
+      return failure();
+    }
+    left /= ranks;
+  }
+  if (isTP2EP() && left * options.seq % sizeOf("tp")) {
+    error = {"plan tp2ep cuts " + std::to_string(left * options.seq) +
+                 " tokens over " + std::to_string(sizeOf("tp")) +
                  " ranks, which does not come out even",
              "choose --batch and --seq so that the ranks divide their product"};
     return failure();
   }
+  return success();
+}
+
+LogicalResult LayerBuilder::check(ImportError &error) {
+  if (failed(checkMesh(error)) || failed(checkTokens(error)))
+    return failure();
   return checkSizes(error);
 }
 
@@ -188,11 +243,15 @@ LogicalResult LayerBuilder::checkSizes(ImportError &error) {
   return success();
 }
 
-PlacedTensorType LayerBuilder::typeOf(ArrayRef<int64_t> shape, int cut) {
+PlacedTensorType LayerBuilder::typeOf(ArrayRef<int64_t> shape,
+                                      AxisPlacements given) {
   SmallVector<Placement> placements;
-  for (const auto &[axis, size] : options.mesh)
-    placements.push_back(axis == kAxis && cut >= 0 ? Placement::shard(cut)
-                                                   : Placement::replicate());
+  for (const auto &[axis, size] : options.mesh) {
+    placements.push_back(Placement::replicate());
+    for (const auto &[name, placement] : given)
+      if (name == axis)
+        placements.back() = placement;
+  }
   Type element =
       options.bf16 ? Type(builder.getBF16Type()) : Type(builder.getF32Type());
   return PlacedTensorType::get(shape, element, mesh, placements);
@@ -226,8 +285,8 @@ Value LayerBuilder::addArgument(StringRef name, PlacedTensorType type,
       SmallVector<StringAttr> axes;
       SmallVector<Placement> placements;
       for (const auto &[axis, placement] : last.placements) {
-        axes.push_back(builder.getStringAttr(axis.empty() ? StringRef(kAxis)
-                                                          : StringRef(axis)));
+        axes.push_back(builder.getStringAttr(
+            axis.empty() ? options.getLayerAxis() : StringRef(axis)));
         placements.push_back(placement);
       }
       attrs.push_back(builder.getNamedAttr(
@@ -251,13 +310,25 @@ Value LayerBuilder::at(StringRef site, Value value) {
   // The cotangent meets the last boundary first.
   for (const LabelAction &action : llvm::reverse(label->second)) {
     if (action.kind == LabelAction::AllReduces) {
-      value =
-          GradAllReduceOp::create(builder, loc, type, value,
-                                  builder.getStrArrayAttr({kAxis}), siteAttr);
+      value = GradAllReduceOp::create(
+          builder, loc, type, value,
+          builder.getStrArrayAttr({options.getLayerAxis()}), siteAttr);
       continue;
     }
     SmallVector<StringAttr> axes;
     SmallVector<Placement> placements;
+    // What is not named is replicated where the label is about whole layers,
+    // and not known to it where ranks have tokens of their own.
+    for (StringRef axis : {"dp", "ep"}) {
+      bool isNamed = axis == options.getLayerAxis() ||
+                     llvm::any_of(action.placements, [&](const auto &entry) {
+                       return entry.first == axis;
+                     });
+      if (sizeOf(axis) > 1 && !isNamed) {
+        axes.push_back(builder.getStringAttr(axis));
+        placements.push_back(Placement::unknown());
+      }
+    }
     for (const auto &[axis, placement] : action.placements) {
       if (placement.isReplicate())
         continue;
@@ -267,7 +338,7 @@ Value LayerBuilder::at(StringRef site, Value value) {
                      std::to_string(placement.dim) +
                      "> names a dimension that a tensor with " +
                      std::to_string(type.getRank()) + " of them lacks";
-      axes.push_back(builder.getStringAttr(axis.empty() ? StringRef(kAxis)
+      axes.push_back(builder.getStringAttr(axis.empty() ? options.getLayerAxis()
                                                         : StringRef(axis)));
       placements.push_back(placement);
     }
@@ -278,11 +349,11 @@ Value LayerBuilder::at(StringRef site, Value value) {
   return value;
 }
 
-Value LayerBuilder::convert(Value value, Placement placement) {
+Value LayerBuilder::convert(Value value, StringRef name, Placement placement) {
   auto type = cast<PlacedTensorType>(value.getType());
   SmallVector<Placement> placements(type.getPlacements().size());
   for (auto [axis, entry] : llvm::zip(options.mesh, placements))
-    if (axis.first == kAxis)
+    if (axis.first == name)
       entry = placement;
   return RedistributeOp::create(builder, loc, type.withPlacements(placements),
                                 value);
@@ -320,20 +391,26 @@ void LayerBuilder::createFunction() {
 
   int64_t d = config.dModel, f = config.dExpert, e = config.numExperts;
   int64_t s = config.dShared;
-  addArgument("x", typeOf({options.batch, options.seq, d},
-                          options.sequenceParallel ? 1 : -1));
+  auto cut = [](unsigned dim) { return Placement::shard(dim); };
+  SmallVector<std::pair<StringRef, Placement>> input{{"dp", cut(0)},
+                                                     {"ep", cut(0)}};
+  if (options.sequenceParallel)
+    input.push_back({"tp", cut(1)});
+  addArgument("x", typeOf({options.batch, options.seq, d}, input));
   addArgument("router.gate.weight", typeOf({e, d}));
   if (config.scoreBias)
     addArgument("router.expert_bias", asScores(typeOf({e})), /*noGrad=*/true);
-  bool spread = tokensAreCut();
-  addArgument("experts.w1", typeOf({e, f, d}, spread ? 0 : 1));
-  addArgument("experts.w2", typeOf({e, d, f}, spread ? 0 : 2));
-  addArgument("experts.w3", typeOf({e, f, d}, spread ? 0 : 1));
+  auto experts = [&](ArrayRef<int64_t> shape, unsigned hidden) {
+    return typeOf(shape, {{"tp", cut(isTP2EP() ? 0 : hidden)}, {"ep", cut(0)}});
+  };
+  addArgument("experts.w1", experts({e, f, d}, 1));
+  addArgument("experts.w2", experts({e, d, f}, 2));
+  addArgument("experts.w3", experts({e, f, d}, 1));
   if (!s)
     return;
-  addArgument("shared_experts.w1.weight", typeOf({s, d}, 0));
-  addArgument("shared_experts.w2.weight", typeOf({d, s}, 1));
-  addArgument("shared_experts.w3.weight", typeOf({s, d}, 0));
+  addArgument("shared_experts.w1.weight", typeOf({s, d}, {{"tp", cut(0)}}));
+  addArgument("shared_experts.w2.weight", typeOf({d, s}, {{"tp", cut(1)}}));
+  addArgument("shared_experts.w3.weight", typeOf({s, d}, {{"tp", cut(0)}}));
 }
 
 Value LayerBuilder::buildRouter(Value tokens, Value &experts) {
@@ -367,26 +444,32 @@ Value LayerBuilder::buildRouted(Value tokens, Value scores, Value experts) {
   int64_t d = config.dModel, f = config.dExpert, e = config.numExperts;
   int64_t t = options.batch * options.seq;
   int64_t n = t * config.topK;
-  auto countsType = cast<PlacedTensorType>(
-      unknown({e}).cloneWith(ArrayRef<int64_t>{e}, builder.getIntegerType(32)));
-  if (tokensAreCut()) {
+  int64_t parts = getParts();
+  SmallVector<int64_t> countsShape{e};
+  if (parts > 1)
+    countsShape.insert(countsShape.begin(), parts);
+  auto countsType =
+      cast<PlacedTensorType>(unknown(countsShape)
+                                 .cloneWith(ArrayRef<int64_t>(countsShape),
+                                            builder.getIntegerType(32)));
+  if (isTP2EP()) {
     Placement cut = Placement::shard(0);
-    tokens = convert(at("routed_input", tokens), cut);
-    scores = convert(scores, cut);
-    experts = convert(experts, cut);
+    tokens = convert(at("routed_input", tokens), "tp", cut);
+    scores = convert(scores, "tp", cut);
+    experts = convert(experts, "tp", cut);
   }
   // Of the rows that there are: with cut tokens each rank counts its own, and a
   // rank of experts needs all of theirs.
   Value counts = CountOp::create(builder, loc, countsType, experts);
-  if (tokensAreCut())
-    counts = convert(counts, Placement::replicate());
+  if (StringRef axis = getExchangeAxis(); !axis.empty())
+    counts = convert(counts, axis, Placement::replicate());
   Value rowScores = PermuteOp::create(builder, loc, asScores(unknown({n})),
-                                      scores, experts, e);
-  Value rows =
-      DispatchOp::create(builder, loc, unknown({n, d}), tokens, experts, e);
+                                      scores, experts, e, parts);
+  Value rows = DispatchOp::create(builder, loc, unknown({n, d}), tokens,
+                                  experts, e, parts);
   if (scorePosition() == ScorePosition::Before)
     rows = einsum("nd,n->nd", rows, rowScores, {n, d});
-  if (!tokensAreCut())
+  if (!isTP2EP())
     rows = at("routed_input", rows);
 
   auto weight = [&](StringRef name) { return at(name, arguments[name]); };
@@ -399,9 +482,9 @@ Value LayerBuilder::buildRouted(Value tokens, Value scores, Value experts) {
   if (scorePosition() == ScorePosition::After)
     out = einsum("nd,n->nd", out, rowScores, {n, d});
   Value routed =
-      CombineOp::create(builder, loc, unknown({t, d}), out, experts, e);
+      CombineOp::create(builder, loc, unknown({t, d}), out, experts, e, parts);
   // Each rank has its own tokens: as terms of a sum the others are zero.
-  return tokensAreCut() ? convert(routed, Placement::partial()) : routed;
+  return isTP2EP() ? convert(routed, "tp", Placement::partial()) : routed;
 }
 
 Value LayerBuilder::buildShared(Value tokens) {
@@ -427,7 +510,7 @@ OwningOpRef<ModuleOp> LayerBuilder::build() {
   Value x = arguments["x"];
   PlacedTensorType type = cast<PlacedTensorType>(x.getType());
   if (options.sequenceParallel)
-    x = convert(x, Placement::replicate());
+    x = convert(x, "tp", Placement::replicate());
   x = at("x", x);
   int64_t t = options.batch * options.seq;
   Value tokens = FoldOp::create(builder, loc, unknown({t, config.dModel}), x);

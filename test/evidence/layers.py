@@ -8,6 +8,8 @@ from points import ROOT, run
 
 SMALL = ["deepseek-v3", "llama4", "mixtral", "olmoe", "qwen3-moe"]
 RANKS = (1, 2, 3, 4, 8)
+# Axes outside the plan's own: data-parallel ranks, and ranks of experts.
+OUTSIDE = ("", "dp=2", "dp=3", "dp=2,ep=2", "ep=2", "ep=3")
 
 
 class Drawer:
@@ -51,13 +53,21 @@ class Drawer:
             model, config = "drawn", f"{path}.config.json"
             with open(config, "w") as file:
                 json.dump(self.config(), file)
-        ranks, plan = self.pick(RANKS), self.pick(["tp", "etp", "tp2ep"])
+        ranks, plan = self.pick(RANKS), self.pick(["tp", "etp", "tp2ep", "ep"])
+        outside = self.pick(OUTSIDE) if number % 2 else ""
+        axes = dict(axis.split("=") for axis in outside.split(",") if axis)
+        if plan != "etp":
+            axes.pop("ep", None)
+        # More ranks than 8 take long.
+        axes["ep" if plan == "ep" else "tp"] = min(ranks, 8 if not axes else 2)
+        mesh = ",".join(f"{axis}={size}" for axis, size in axes.items())
         batch, seq = self.pick([1, 1, 2, 3]), int(self.random.integers(1, 24))
+        # The importer cuts tokens evenly only: whole sequences over dp and ep.
+        batch *= int(axes.get("dp", 1)) * int(axes.get("ep", 1))
         if plan == "tp2ep":
-            # The importer cuts tokens evenly only.
-            seq *= ranks
-        flags = ["--mesh", f"tp={ranks}", "--plan", plan, "--batch", batch, "--seq", seq]
-        if self.pick([False, True]):
+            seq *= int(axes["tp"])
+        flags = ["--mesh", mesh, "--plan", plan, "--batch", batch, "--seq", seq]
+        if plan != "ep" and self.pick([False, True]):
             flags.append("--sequence-parallel")
         # Where the configuration does not say it itself.
         if model != "llama4":

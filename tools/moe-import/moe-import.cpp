@@ -27,11 +27,11 @@ static cl::opt<std::string> outputPath("o", cl::init("-"),
                                        cl::cat(category));
 static cl::opt<std::string> meshText("mesh", cl::init("tp=2"),
                                      cl::desc("Mesh axes, outermost first"),
-                                     cl::value_desc("tp=N[,ep=1]"),
+                                     cl::value_desc("[dp=N,][ep=N,]tp=N"),
                                      cl::cat(category));
 static cl::opt<std::string> planText("plan", cl::init("tp"),
                                      cl::desc("How experts lie over the ranks"),
-                                     cl::value_desc("tp|etp|tp2ep"),
+                                     cl::value_desc("tp|etp|tp2ep|ep"),
                                      cl::cat(category));
 static cl::opt<std::string> batchText("batch", cl::init("1"),
                                       cl::desc("Batch size"),
@@ -102,11 +102,10 @@ static mlir::LogicalResult parseOptions(LayerOptions &options,
                   .Case("tp", Plan::TP)
                   .Case("etp", Plan::ETP)
                   .Case("tp2ep", Plan::TP2EP)
+                  .Case("ep", Plan::EP)
                   .Default(std::nullopt);
   if (!plan) {
-    error = {planText == "ep" ? "plan 'ep' is not in this version"
-                              : "unknown plan '" + planText + "'",
-             "use tp, etp or tp2ep"};
+    error = {"unknown plan '" + planText + "'", "use tp, etp, tp2ep or ep"};
     return mlir::failure();
   }
   options.plan = *plan;

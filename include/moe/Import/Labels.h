@@ -30,7 +30,8 @@ struct LabelAction {
     AllReduces,
   };
   Kind kind = Claims;
-  /// By axis name; the empty name is the axis that the plan spreads experts on.
+  /// By axis name; the empty name is LayerOptions::getLayerAxis. An axis that
+  /// is not named stays as it is, and nothing is said of it.
   std::vector<std::pair<std::string, spmd::Placement>> placements;
 };
 

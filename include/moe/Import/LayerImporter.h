@@ -18,14 +18,18 @@ namespace moe::importer {
 enum class Plan {
   /// Experts cut along their hidden dimension.
   TP,
-  /// The same on a mesh that has an axis for experts too (of size 1).
+  /// The same on a mesh that has an axis for experts too, whose ranks have
+  /// tokens of their own.
   ETP,
   /// Experts spread over the ranks of tp; each rank routes its run of tokens.
   TP2EP,
+  /// Experts spread over ranks that have tokens of their own.
+  EP,
 };
 
 struct LayerOptions {
-  /// Axis names and sizes, outermost first.
+  /// Axis names and sizes, outermost first. With every plan the first may be
+  /// dp, whose ranks have tokens of their own and all experts.
   std::vector<std::pair<std::string, int64_t>> mesh;
   Plan plan = Plan::TP;
   int64_t batch = 1;
@@ -33,6 +37,11 @@ struct LayerOptions {
   std::optional<ScorePosition> scorePosition;
   bool sequenceParallel = false;
   bool bf16 = false;
+
+  /// The axis that labels are about if they name none.
+  llvm::StringRef getLayerAxis() const {
+    return plan == Plan::EP ? "ep" : "tp";
+  }
 
   /// Reads `tp=2,ep=1`.
   static mlir::LogicalResult
