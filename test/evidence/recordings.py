@@ -48,9 +48,9 @@ class Recordings:
         return os.path.join(self.directory, name)
 
     def import_layer(self, plan, shape, score, labels, parallel=True, config=CONFIG,
-                     dtype="f32"):
+                     dtype="f32", mesh="tp=2"):
         path = self.path("layer.mlir")
-        arguments = [config, "-o", path, "--mesh", "tp=2", "--plan", plan]
+        arguments = [config, "-o", path, "--mesh", mesh, "--plan", plan]
         arguments += ["--batch", shape[0], "--seq", shape[1], "--score", score]
         arguments += ["--labels", labels, "--dtype", dtype]
         run("moe-import", *arguments, *(["--sequence-parallel"] if parallel else []))
