@@ -116,9 +116,9 @@ private:
   std::string wrongLabel;
 };
 
-int64_t LayerBuilder::sizeOf(StringRef name) const {
-  for (const auto &[axis, size] : options.mesh)
-    if (axis == name)
+int64_t LayerBuilder::sizeOf(StringRef axis) const {
+  for (const auto &[name, size] : options.mesh)
+    if (name == axis)
       return size;
   return 0;
 }
@@ -244,17 +244,17 @@ LogicalResult LayerBuilder::checkSizes(ImportError &error) {
 }
 
 PlacedTensorType LayerBuilder::typeOf(ArrayRef<int64_t> shape,
-                                      AxisPlacements given) {
-  SmallVector<Placement> placements;
+                                      AxisPlacements placements) {
+  SmallVector<Placement> all;
   for (const auto &[axis, size] : options.mesh) {
-    placements.push_back(Placement::replicate());
-    for (const auto &[name, placement] : given)
+    all.push_back(Placement::replicate());
+    for (const auto &[name, placement] : placements)
       if (name == axis)
-        placements.back() = placement;
+        all.back() = placement;
   }
   Type element =
       options.bf16 ? Type(builder.getBF16Type()) : Type(builder.getF32Type());
-  return PlacedTensorType::get(shape, element, mesh, placements);
+  return PlacedTensorType::get(shape, element, mesh, all);
 }
 
 PlacedTensorType LayerBuilder::unknown(ArrayRef<int64_t> shape) {
@@ -349,11 +349,11 @@ Value LayerBuilder::at(StringRef site, Value value) {
   return value;
 }
 
-Value LayerBuilder::convert(Value value, StringRef name, Placement placement) {
+Value LayerBuilder::convert(Value value, StringRef axis, Placement placement) {
   auto type = cast<PlacedTensorType>(value.getType());
   SmallVector<Placement> placements(type.getPlacements().size());
-  for (auto [axis, entry] : llvm::zip(options.mesh, placements))
-    if (axis.first == name)
+  for (auto [meshAxis, entry] : llvm::zip(options.mesh, placements))
+    if (meshAxis.first == axis)
       entry = placement;
   return RedistributeOp::create(builder, loc, type.withPlacements(placements),
                                 value);

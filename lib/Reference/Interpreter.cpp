@@ -304,12 +304,14 @@ evaluateRowKernel(mlir::Operation *op, const Tensor<T> &input,
   return unpermute(input, experts, sorting, error);
 }
 
+namespace {
 /// What a local program knows of its tokens: how many of their parts it has,
 /// and the ranks of which axes share one.
 struct LocalParts {
   int64_t number = 1;
   SmallVector<unsigned> shared;
 };
+} // namespace
 
 /// Outer axes cut `parts` apart until one is left.
 static FailureOr<LocalParts> findParts(const RankMesh &mesh,
