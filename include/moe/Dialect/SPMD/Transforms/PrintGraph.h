@@ -37,10 +37,9 @@ struct GraphState {
   mlir::func::FuncOp function;
 };
 
-/// The function of `module` called `name`; if that is empty, the only public one
-/// over placed tensors, a joint function in place of what it is the derivative
-/// of.
-/// Fails with an error.
+/// The function of `module` called `name`; if that is empty, the only public
+/// one over placed tensors, a joint function in place of what it is the
+/// derivative of. Fails with an error.
 mlir::FailureOr<mlir::func::FuncOp> findGraph(mlir::ModuleOp module,
                                               llvm::StringRef name);
 
