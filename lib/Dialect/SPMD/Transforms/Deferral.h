@@ -72,11 +72,11 @@ private:
 
   Placement at(mlir::Value value) const;
   llvm::StringRef kindOf(mlir::Operation *op) const;
-  bool isPartial(unsigned value) const;
+  bool isPartial(unsigned number) const;
   void addMade(unsigned value, Reduction &reduction) const;
   void findLater(unsigned value, Reduction &reduction,
                  llvm::BitVector &visited) const;
-  void findEarlier(unsigned value, Reduction &reduction,
+  void findEarlier(unsigned number, Reduction &reduction,
                    llvm::BitVector &visited) const;
   mlir::Operation *findOwn(const Reduction &reduction) const;
   void emitEstimate();

@@ -191,11 +191,11 @@ static bool canCutType(PlacedTensorType type, unsigned leaf, int dim) {
   if (dim < 0 || dim >= type.getRank() ||
       type.getDimSize(dim) % type.getMesh().getLeafAxes()[leaf].getSize() != 0)
     return false;
-  for (auto [i, placement] : llvm::enumerate(type.getPlacements()))
-    if (i != leaf &&
-        (placement.isRagged() || (placement.isShard() && placement.dim == dim)))
-      return false;
-  return true;
+  return llvm::none_of(llvm::enumerate(type.getPlacements()), [&](auto other) {
+    auto [i, placement] = other;
+    return i != leaf && (placement.isRagged() ||
+                         (placement.isShard() && placement.dim == dim));
+  });
 }
 
 bool DeferralGraph::canCut(const Value &value, unsigned axis, int dim) const {

@@ -118,7 +118,7 @@ private:
   void passCutsForwards(unsigned number);
   void passCutsBackwards(unsigned number);
   void findCuts();
-  void classify(unsigned value);
+  void classify(unsigned number);
   const AxisRule *getRule(unsigned value, unsigned axis, uint64_t varying);
   void pin();
   /// Of groups that are too large: which values are looked at by themselves.

@@ -150,22 +150,22 @@ public:
 
   DeferralEstimate estimate(unsigned axis);
   int64_t getCost(const DeferralPlan &plan);
-  /// The conversions that `plan` needs of value number `item`.
-  const ConversionTree &getTree(const DeferralPlan &plan, unsigned item);
+  /// The conversions that `plan` needs of value `number`.
+  const ConversionTree &getTree(const DeferralPlan &plan, unsigned number);
 
 private:
   struct Stages;
 
   DeferralPlan getProgram() const;
-  void collectNeeds(const DeferralPlan &plan, unsigned item);
-  bool canCut(const DeferralPlan &plan, unsigned item, unsigned axis) const;
-  void addStages(const DeferralPlan &plan, unsigned item, unsigned axis,
+  void collectNeeds(const DeferralPlan &plan, unsigned number);
+  bool canCut(const DeferralPlan &plan, unsigned number, unsigned axis) const;
+  void addStages(const DeferralPlan &plan, unsigned number, unsigned axis,
                  Stages &stages);
-  void addRoot(const DeferralPlan &plan, unsigned item, unsigned axis,
+  void addRoot(const DeferralPlan &plan, unsigned number, unsigned axis,
                Stages &stages);
-  void addUses(const DeferralPlan &plan, unsigned item, unsigned axis,
+  void addUses(const DeferralPlan &plan, unsigned number, unsigned axis,
                Stages &stages);
-  void setPrices(const DeferralPlan &plan, unsigned item, unsigned axis,
+  void setPrices(const DeferralPlan &plan, unsigned number, unsigned axis,
                  Stages &stages);
   Stages build(const DeferralPlan &plan, unsigned axis);
   void take(const Stages &stages, unsigned axis, DeferralPlan &plan) const;

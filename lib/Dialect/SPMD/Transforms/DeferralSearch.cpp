@@ -110,12 +110,13 @@ bool DeferralSearch::canCut(const DeferralPlan &plan, unsigned number,
   if (!rule || !rule->allow[CutLevel] || (item.pinned >> axis & 1) ||
       getComputedForm(item, plan[number]).clashes(axis, rule->dim))
     return false;
-  for (auto [k, operand] : llvm::enumerate(problem.operandsOf(item)))
-    if (rule->operandDims[k] >= 0 &&
-        getNeededForm(item, plan[number], k, operand.stated)
-            .clashes(axis, rule->operandDims[k]))
-      return false;
-  return true;
+  return llvm::none_of(
+      llvm::enumerate(problem.operandsOf(item)), [&](auto element) {
+        auto [k, operand] = element;
+        return rule->operandDims[k] >= 0 &&
+               getNeededForm(item, plan[number], k, operand.stated)
+                   .clashes(axis, rule->operandDims[k]);
+      });
 }
 
 //===----------------------------------------------------------------------===//
@@ -341,8 +342,8 @@ int64_t DeferralSearch::getPeakBytes(const DeferralPlan &plan, unsigned axis) {
         last = std::max(last, by.position);
     }
     int64_t bytes = trees.getBytes(item.type, form);
-    changes.push_back({item.position, bytes});
-    changes.push_back({last + 1, -bytes});
+    changes.emplace_back(item.position, bytes);
+    changes.emplace_back(last + 1, -bytes);
   }
   // What ends goes first.
   llvm::sort(changes);
