@@ -163,6 +163,7 @@ void moe::buildMoEFormKernelsPipeline(OpPassManager &pm) {
   pm.addNestedPass<func::FuncOp>(rt::createFuseElementwise());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  pm.addNestedPass<func::FuncOp>(rt::createSeparateDestinations());
   pm.addPass(bufferization::createOneShotBufferizePass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());

@@ -74,6 +74,34 @@ def FuseElementwise : Pass<"moert-fuse-elementwise", "::mlir::func::FuncOp"> {
   }];
 }
 
+def SeparateDestinations
+    : Pass<"moert-separate-destinations", "::mlir::func::FuncOp"> {
+  let summary = "give each operation a destination of its own";
+  let description = [{
+    A `tensor.empty` or `linalg.fill` that several operations write over becomes
+    one for each of them. Bufferization would make one buffer of an empty one,
+    needed from the first of them to the last, where `moert-plan-buffers` shares
+    memory by itself; a kernel that writes it would wait for a collective that
+    reads what it held before. Of a fill it would keep the value and copy it.
+
+    Law: the values are the same; no two operations write over one value.
+
+    Input:
+    ```mlir
+    %e = tensor.empty() : tensor<8xf32>
+    %a = linalg.exp ins(%x : tensor<8xf32>) outs(%e : tensor<8xf32>) -> tensor<8xf32>
+    %b = linalg.exp ins(%y : tensor<8xf32>) outs(%e : tensor<8xf32>) -> tensor<8xf32>
+    ```
+    Output:
+    ```mlir
+    %e = tensor.empty() : tensor<8xf32>
+    %a = linalg.exp ins(%x : tensor<8xf32>) outs(%e : tensor<8xf32>) -> tensor<8xf32>
+    %f = tensor.empty() : tensor<8xf32>
+    %b = linalg.exp ins(%y : tensor<8xf32>) outs(%f : tensor<8xf32>) -> tensor<8xf32>
+    ```
+  }];
+}
+
 def InsertWaits : Pass<"moert-insert-waits", "::mlir::func::FuncOp"> {
   let summary = "say when a collective's buffers are needed again";
   let description = [{
