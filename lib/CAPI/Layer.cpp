@@ -95,7 +95,9 @@ static LogicalResult lower(ModuleOp module, const MoECompileOptions &options) {
     defer.memoryBudget = options.memoryBudget;
     moe::buildMoEDeferPipeline(passes, defer);
   }
-  moe::buildMoELocalizePipeline(passes, options.bucketBytes);
+  moe::MoELocalizeOptions localize;
+  localize.bucketBytes = options.bucketBytes;
+  moe::buildMoELocalizePipeline(passes, localize);
   moe::buildMoELowerCPUPipeline(passes);
   return passes.run(module);
 }

@@ -100,14 +100,33 @@ void moe::registerCompilerDialects(DialectRegistry &registry) {
   tensor::registerBufferizableOpInterfaceExternalModels(registry);
 }
 
-void moe::buildMoELocalizePipeline(OpPassManager &pm, int64_t bucketBytes,
-                                   bool straightLine) {
-  pm.addPass(createLocalize({straightLine}));
+/// Loops as they are in kernels.
+static void buildJoinLoopsPipeline(OpPassManager &pm) {
+  using namespace moe;
+  EinsumToLinalgOptions einsums;
+  einsums.keepProducts = true;
+  pm.addNestedPass<func::FuncOp>(createEinsumToLinalg(einsums));
+  pm.addNestedPass<func::FuncOp>(rt::createFuseElementwise());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+void moe::buildMoELocalizePipeline(OpPassManager &pm,
+                                   const MoELocalizeOptions &options) {
+  pm.addPass(createLocalize({options.device}));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   rt::BucketCollectivesOptions buckets;
-  buckets.maxBytes = bucketBytes;
+  buckets.maxBytes = options.bucketBytes;
+  buckets.costFile = options.costFile;
   pm.addNestedPass<func::FuncOp>(rt::createBucketCollectives(buckets));
+  if (options.device)
+    buildJoinLoopsPipeline(pm);
+  if (options.schedule) {
+    rt::ScheduleCollectivesOptions schedule;
+    schedule.costFile = options.costFile;
+    pm.addNestedPass<func::FuncOp>(rt::createScheduleCollectives(schedule));
+  }
   pm.addNestedPass<func::FuncOp>(rt::createNumberCollectives());
 }
 
@@ -157,12 +176,7 @@ static void buildKernelPipeline(OpPassManager &pm) {
 }
 
 void moe::buildMoEFormKernelsPipeline(OpPassManager &pm) {
-  EinsumToLinalgOptions einsums;
-  einsums.keepProducts = true;
-  pm.addNestedPass<func::FuncOp>(createEinsumToLinalg(einsums));
-  pm.addNestedPass<func::FuncOp>(rt::createFuseElementwise());
-  pm.addPass(createCanonicalizerPass());
-  pm.addPass(createCSEPass());
+  buildJoinLoopsPipeline(pm);
   pm.addNestedPass<func::FuncOp>(rt::createSeparateDestinations());
   pm.addPass(bufferization::createOneShotBufferizePass());
   pm.addPass(createCanonicalizerPass());
@@ -215,8 +229,9 @@ void moe::registerMoEPassesAndPipelines() {
   PassPipelineRegistration<>("moe-form-kernels",
                              "from a verified function to kernels and launches",
                              [](OpPassManager &pm) {
-                               buildMoELocalizePipeline(pm, 4096,
-                                                        /*straightLine=*/true);
+                               MoELocalizeOptions options;
+                               options.schedule = options.device = true;
+                               buildMoELocalizePipeline(pm, options);
                                buildMoEFormKernelsPipeline(pm);
                              });
 }

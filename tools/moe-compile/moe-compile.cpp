@@ -61,6 +61,15 @@ static cl::opt<uint32_t> bucketBytes(
     cl::desc("Make one all-reduce of small ones that have at most so many "
              "bytes together; 0: of none"),
     cl::value_desc("N"), cl::cat(category));
+enum class Schedule { Auto, Always, Never };
+static cl::opt<Schedule> schedule(
+    "schedule", cl::init(Schedule::Auto),
+    cl::desc("Order the program so that collectives run beside kernels"),
+    cl::values(clEnumValN(Schedule::Auto, "auto",
+                          "for a GPU; a CPU does one thing at a time"),
+               clEnumValN(Schedule::Always, "always", ""),
+               clEnumValN(Schedule::Never, "never", "")),
+    cl::cat(category));
 static cl::opt<std::string> reportPath(
     "report",
     cl::desc(
@@ -229,8 +238,12 @@ int main(int argc, char **argv) {
   if (onlyRender)
     return 0;
   mlir::PassManager localize(&context);
-  moe::buildMoELocalizePipeline(localize, bucketBytes,
-                                /*straightLine=*/device);
+  moe::buildMoELocalizePipeline(
+      localize, {.bucketBytes = bucketBytes,
+                 .schedule = schedule == Schedule::Always ||
+                             (schedule == Schedule::Auto && device),
+                 .device = device,
+                 .costFile = costFile});
   if (mlir::failed(localize.run(*module)))
     return 1;
   mlir::FailureOr<std::string> reportText;

@@ -44,13 +44,22 @@ struct MoEDeferOptions {
 void buildMoEDeferPipeline(mlir::OpPassManager &pm,
                            const MoEDeferOptions &options);
 
+/// Options of moert-bucket-collectives and moert-schedule-collectives.
+struct MoELocalizeOptions {
+  int64_t bucketBytes = 4096;
+  /// Run collectives beside kernels, as devices can.
+  bool schedule = false;
+  /// A device program: loops over elements are joined before, as they are in
+  /// kernels, and loops and branches of the program are refused, which only the
+  /// CPU pipeline lowers.
+  bool device = false;
+  std::string costFile;
+};
+
 /// From a joint function, inferred and verified, to one rank's program over
-/// local tensors, its collectives in their final order. `bucketBytes` is an
-/// option of moert-bucket-collectives; with `straightLine` loops and branches
-/// are refused, which only the CPU pipeline lowers.
+/// local tensors, its collectives in their final order.
 void buildMoELocalizePipeline(mlir::OpPassManager &pm,
-                              int64_t bucketBytes = 4096,
-                              bool straightLine = false);
+                              const MoELocalizeOptions &options = {});
 
 /// From there to the LLVM dialect, for the CPU. Needs
 /// `registerCompilerDialects`.

@@ -20,7 +20,8 @@
 
 namespace moe {
 
-/// What spmd-defer-reductions says of each reduction, under each policy.
+/// What spmd-defer-reductions says of each reduction, under each policy, and
+/// moert-bucket-collectives and moert-schedule-collectives of collectives.
 class ReductionLog {
 public:
   /// Has to be called before passes run on `context`.
@@ -38,9 +39,17 @@ public:
   /// What the program sends under each policy, by phase.
   llvm::json::Array takeTotals() { return std::move(totals); }
 
-  /// The remarks of one run of the pass.
+  /// Small collectives that became one.
+  llvm::json::Array takeBuckets() { return std::move(run->buckets); }
+  /// Of the step; null if no schedule was made.
+  llvm::json::Value takeSchedule() { return std::move(run->schedule); }
+  /// Of each collective in its order, if a schedule was made.
+  llvm::json::Array takeOverlaps() { return std::move(run->overlaps); }
+
+  /// The remarks of one run of the passes.
   struct Run {
-    llvm::json::Array reductions, estimates;
+    llvm::json::Array reductions, estimates, buckets, overlaps;
+    llvm::json::Value schedule = nullptr;
   };
 
 private:

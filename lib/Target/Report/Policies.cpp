@@ -31,7 +31,8 @@ static StringRef phaseOf(Location loc) {
 static void add(StringRef key, StringRef text, json::Object &object) {
   int64_t bytes;
   double microseconds;
-  if (key.starts_with("bytes") && !text.getAsInteger(10, bytes))
+  if ((key.starts_with("bytes") || key == "members" || key == "collective") &&
+      !text.getAsInteger(10, bytes))
     object[key.str()] = bytes;
   else if (key.starts_with("us_") && !text.getAsDouble(microseconds))
     object[key.str()] = microseconds;
@@ -48,10 +49,24 @@ struct ReductionStreamer : remark::detail::MLIRRemarkStreamerBase {
   // A JSON value of a StringRef only refers to it.
   void streamOptimizationRemark(const remark::detail::Remark &remark) override {
     if (remark.getRemarkName() == "estimate") {
-      json::Object estimate{{"function", remark.getFunction().str()}};
-      for (const auto &arg : remark.getArgs())
-        add(arg.key, arg.val, estimate);
+      json::Object estimate = convert(remark);
+      estimate["function"] = remark.getFunction().str();
       run->estimates.push_back(std::move(estimate));
+      return;
+    }
+    if (remark.getRemarkName() == "schedule") {
+      run->schedule = convert(remark);
+      return;
+    }
+    if (remark.getRemarkName() == "overlap") {
+      run->overlaps.push_back(convert(remark));
+      return;
+    }
+    if (remark.getRemarkName() == "bucketed") {
+      json::Object bucket = convert(remark);
+      bucket["location"] = getPlace(remark.getLocation());
+      bucket["phase"] = phaseOf(remark.getLocation());
+      run->buckets.push_back(std::move(bucket));
       return;
     }
     json::Object reduction{{"fate", remark.getRemarkName().str()},
@@ -72,6 +87,25 @@ struct ReductionStreamer : remark::detail::MLIRRemarkStreamerBase {
     run->reductions.push_back(std::move(reduction));
   }
 
+  static json::Object convert(const remark::detail::Remark &remark) {
+    json::Object object;
+    json::Array beside;
+    for (const auto &arg : remark.getArgs()) {
+      if (arg.key != "beside") {
+        add(arg.key, arg.val, object);
+        continue;
+      }
+      auto [time, kernel] = StringRef(arg.val).split(' ');
+      auto [op, location] = kernel.split(' ');
+      json::Object entry{{"op", op.str()}, {"location", location.str()}};
+      add("us_beside", time, entry);
+      beside.push_back(std::move(entry));
+    }
+    if (remark.getRemarkName() == "overlap")
+      object["beside"] = std::move(beside);
+    return object;
+  }
+
   std::shared_ptr<ReductionLog::Run> run;
 };
 
@@ -81,7 +115,9 @@ LogicalResult ReductionLog::attach(MLIRContext &context) {
   // Remarks come in the order of the program.
   context.disableMultithreading();
   remark::RemarkCategories categories;
-  categories.passed = categories.analysis = "spmd-defer-reductions";
+  categories.passed = categories.analysis =
+      "spmd-defer-reductions|moert-bucket-collectives|"
+      "moert-schedule-collectives";
   return remark::enableOptimizationRemarks(
       context, std::make_unique<ReductionStreamer>(run),
       std::make_unique<remark::RemarkEmittingPolicyAll>(), categories);

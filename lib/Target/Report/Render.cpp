@@ -169,6 +169,72 @@ static Table collectivesOf(const json::Object &report) {
   return table;
 }
 
+static std::string microsecondsOf(const json::Object &object, StringRef key) {
+  return llvm::formatv("{0:f1}", object.getNumber(key).value_or(0)).str();
+}
+
+static Table bucketsOf(const json::Object &report) {
+  Table table{"small all-reduces that became one",
+              {"members", "phase", "where", "bytes", "us before", "after"},
+              {}};
+  for (const json::Value &value : *report.getArray("buckets")) {
+    const json::Object &bucket = *value.getAsObject();
+    table.rows.push_back({numberOf(bucket, "members"), textOf(bucket, "phase"),
+                          textOf(bucket, "location"), numberOf(bucket, "bytes"),
+                          microsecondsOf(bucket, "us_before"),
+                          microsecondsOf(bucket, "us_after")});
+  }
+  return table;
+}
+
+/// Of a step, before and after its collectives were moved beside kernels.
+static Table scheduleOf(const json::Object &report) {
+  Table table{"schedule",
+              {"", "us of the step", "us exposed", "bytes of the arena"},
+              {}};
+  if (const json::Object *schedule = report.getObject("schedule"))
+    for (StringRef when : {"before", "after"})
+      table.rows.push_back(
+          {when.str(), microsecondsOf(*schedule, ("us_" + when).str()),
+           microsecondsOf(*schedule, ("us_exposed_" + when).str()),
+           numberOf(*schedule, ("bytes_arena_" + when).str())});
+  return table;
+}
+
+static Table overlapsOf(const json::Object &report) {
+  Table table{"overlap, us",
+              {"id", "collective", "alone", "exposed before", "after",
+               "beside, longest first"},
+              {}};
+  for (const json::Value &value : *report.getArray("collectives")) {
+    const json::Object &object = *value.getAsObject();
+    const json::Array *beside = object.getArray("beside");
+    if (!beside)
+      continue;
+    std::vector<const json::Object *> kernels;
+    for (const json::Value &kernel : *beside)
+      kernels.push_back(kernel.getAsObject());
+    auto timeOf = [](const json::Object *kernel) {
+      return kernel->getNumber("us_beside").value_or(0);
+    };
+    llvm::sort(kernels, [&](auto *lhs, auto *rhs) {
+      return std::tuple(-timeOf(lhs), lhs) < std::tuple(-timeOf(rhs), rhs);
+    });
+    std::string list;
+    for (const json::Object *kernel : llvm::ArrayRef(kernels).take_front(3))
+      list += (list.empty() ? "" : ", ") +
+              microsecondsOf(*kernel, "us_beside") + " " +
+              textOf(*kernel, "op") + " " + textOf(*kernel, "location");
+    if (kernels.size() > 3)
+      list += ", and " + std::to_string(kernels.size() - 3) + " more";
+    table.rows.push_back({numberOf(object, "id"), textOf(object, "kind"),
+                          microsecondsOf(object, "us_alone"),
+                          microsecondsOf(object, "us_exposed_before"),
+                          microsecondsOf(object, "us_exposed_after"), list});
+  }
+  return table;
+}
+
 static Table totalsOf(const json::Object &report) {
   Table table{"totals",
               {"phase", "collective", "axes", "count", "bytes of all ranks"},
@@ -251,14 +317,19 @@ void moe::renderReport(const json::Object &report, ReportFormat format,
     os << llvm::formatv("{0:2}", json::Value(json::Object(report))) << "\n";
     return;
   }
-  Table tables[] = {reductionsOf(report),
-                    fatesOf(report),
-                    policiesOf(report),
-                    estimatesOf(report),
-                    collectivesOf(report),
-                    totalsOf(report),
-                    valuesOf(report, "arguments"),
-                    valuesOf(report, "results")};
+  std::vector<Table> tables{reductionsOf(report),
+                            fatesOf(report),
+                            policiesOf(report),
+                            estimatesOf(report),
+                            collectivesOf(report),
+                            totalsOf(report),
+                            valuesOf(report, "arguments"),
+                            valuesOf(report, "results")};
+  // What was not made has no table.
+  Table more[] = {bucketsOf(report), scheduleOf(report), overlapsOf(report)};
+  for (Table &table : more)
+    if (!table.rows.empty())
+      tables.insert(tables.end() - 3, std::move(table));
   std::string title = titleOf(report);
   if (format == ReportFormat::Text) {
     os << title << "\n";

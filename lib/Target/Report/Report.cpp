@@ -121,6 +121,17 @@ FailureOr<json::Object> moe::makeReport(ModuleOp module, ReductionLog &log,
       axis = mesh[*axis.getAsInteger()].getAsObject()->getString("name")->str();
     describeBytes(op, numRanks, collective);
   }
+  // In the order of collectives, which have numbers only after the schedule.
+  for (json::Value &value : log.takeOverlaps()) {
+    json::Object &overlap = *value.getAsObject();
+    size_t number = *overlap.getInteger("collective");
+    overlap.erase("collective");
+    for (auto &[key, entry] : overlap)
+      (*(*report.getArray("collectives"))[number].getAsObject())[key] =
+          std::move(entry);
+  }
+  report["schedule"] = log.takeSchedule();
+  report["buckets"] = log.takeBuckets();
   report["estimates"] = log.takeEstimates();
   report["policies"] = log.takeTotals();
   report["reductions"] = log.takeReductions();

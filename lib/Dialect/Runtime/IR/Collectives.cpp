@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "moe/Dialect/Runtime/IR/Runtime.h"
+#include "moe/Dialect/SPMD/IR/Communication.h"
 #include "moe/Dialect/SPMD/IR/SPMD.h"
 
 using namespace mlir;
@@ -73,6 +74,13 @@ int64_t rt::ReduceScatterOp::getRingBytes(int64_t bytes, int64_t ranks,
   return getShare(bytes * (ranks - 1), ranks, place);
 }
 
+CollectiveKind rt::AllReduceOp::getKind() { return CollectiveKind::AllReduce; }
+CollectiveKind rt::AllGatherOp::getKind() { return CollectiveKind::AllGather; }
+CollectiveKind rt::ReduceScatterOp::getKind() {
+  return CollectiveKind::ReduceScatter;
+}
+CollectiveKind rt::AllToAllOp::getKind() { return CollectiveKind::AllToAll; }
+
 int64_t rt::AllToAllOp::getRingBytes(int64_t bytes, int64_t, int64_t) {
   return bytes;
 }
@@ -135,4 +143,20 @@ std::optional<BytesSent> moe::rt::getBytesSent(CollectiveOpInterface op,
   }
   sent.bytes = op.getRingBytes(sent.bytes, ranks, place);
   return sent;
+}
+
+std::optional<int64_t> moe::rt::getCost(CollectiveOpInterface op,
+                                        const CostModel &model) {
+  ArrayAttr types = op.getGlobalTypesAttr();
+  if (!types || types.empty())
+    return std::nullopt;
+  auto typeOf = [](Attribute attr) {
+    return cast<PlacedTensorType>(cast<TypeAttr>(attr).getValue());
+  };
+  int64_t bytes = 0;
+  for (Attribute attr : types)
+    bytes += moe::spmd::getLocalBytes(typeOf(attr));
+  ArrayRef<int32_t> numbers = op.getAxesAttr().asArrayRef();
+  SmallVector<unsigned> axes(numbers.begin(), numbers.end());
+  return model.get(op.getKind(), typeOf(types[0]).getMesh(), axes, bytes);
 }

@@ -13,10 +13,12 @@
 
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/Remarks.h"
 #include "moe/Dialect/Runtime/IR/Runtime.h"
 #include "moe/Dialect/Runtime/Transforms/Passes.h"
 #include "moe/Dialect/SPMD/IR/Locations.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace moe::rt {
 #define GEN_PASS_DEF_BUCKETCOLLECTIVES
@@ -36,8 +38,12 @@ struct BucketCollectivesPass
     getOperation().walk([&](Block *block) { runOnBlock(*block); });
   }
 
+  LogicalResult initialize(MLIRContext *context) override;
+
 private:
   void runOnBlock(Block &block);
+
+  std::shared_ptr<const moe::spmd::CostModel> model;
 };
 
 } // namespace
@@ -196,6 +202,42 @@ static void expand(AllReduceOp bucket) {
       empty->erase();
 }
 
+/// Of a bucket that is not yet one operation.
+static void emitRemark(AllReduceOp bucket, const moe::spmd::CostModel &model) {
+  auto function = bucket->getParentOfType<func::FuncOp>();
+  std::optional<int64_t> together = moe::rt::getCost(bucket, model);
+  if (!bucket.getContext()->getRemarkEngine() || !function || !together)
+    return;
+  // A member is what the bucket is with one type alone.
+  int64_t alone = 0;
+  ArrayAttr types = bucket.getGlobalTypesAttr();
+  for (Attribute type : types) {
+    bucket.setGlobalTypesAttr(ArrayAttr::get(bucket.getContext(), type));
+    alone += *moe::rt::getCost(bucket, model);
+  }
+  bucket.setGlobalTypesAttr(types);
+  auto microseconds = [](int64_t picoseconds) {
+    return llvm::formatv("{0:f3}", double(picoseconds) / 1e6).str();
+  };
+  auto opts = remark::RemarkOpts::name("bucketed")
+                  .category("moert-bucket-collectives")
+                  .function(function.getName());
+  remark::passed(bucket.getLoc(), opts)
+      << remark::metric("members", int64_t(types.size()))
+      << remark::metric("bytes", bytesOf(bucket))
+      << remark::metric("us_before", microseconds(alone))
+      << remark::metric("us_after", microseconds(*together));
+}
+
+LogicalResult BucketCollectivesPass::initialize(MLIRContext *context) {
+  auto loaded = moe::spmd::CostModel::load(costFile);
+  if (!loaded)
+    return emitError(UnknownLoc::get(context))
+           << llvm::toString(loaded.takeError());
+  model = std::make_shared<moe::spmd::CostModel>(std::move(*loaded));
+  return success();
+}
+
 void BucketCollectivesPass::runOnBlock(Block &block) {
   SmallVector<AllReduceOp> candidates, buckets;
   for (auto op : block.getOps<AllReduceOp>())
@@ -216,6 +258,8 @@ void BucketCollectivesPass::runOnBlock(Block &block) {
       buckets.push_back(op);
   }
   for (AllReduceOp bucket : buckets)
-    if (bucket.getInputs().size() > 1)
+    if (bucket.getInputs().size() > 1) {
+      emitRemark(bucket, *model);
       expand(bucket);
+    }
 }

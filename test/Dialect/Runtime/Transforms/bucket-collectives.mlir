@@ -1,4 +1,6 @@
 // RUN: moe-opt %s --moert-bucket-collectives=max-bytes=64 -mlir-print-debuginfo -mlir-print-local-scope | FileCheck %s
+// RUN: not moe-opt %s --moert-bucket-collectives=cost-file=%t.none.json 2>&1 | FileCheck %s --check-prefix=COSTS
+// COSTS: error: cost file {{.*}}none.json: No such file or directory; help: the file must exist and be readable
 // RUN: moe-opt %s --moert-bucket-collectives=max-bytes=0 | FileCheck %s --check-prefix=NONE
 // RUN: moe-opt %s --moert-bucket-collectives | FileCheck %s --check-prefix=DEFAULT
 

@@ -14,6 +14,7 @@
 #include "mlir/IR/OpImplementation.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "moe/Dialect/SPMD/IR/CostModel.h"
 
 #include "moe/Dialect/Runtime/IR/RuntimeDialect.h.inc"
 
@@ -38,6 +39,12 @@ struct BytesSent {
 /// What rank `rank` of the mesh sends, by ring algorithms. Nothing where the
 /// operation does not say what its operands are parts of.
 std::optional<BytesSent> getBytesSent(CollectiveOpInterface op, int64_t rank);
+
+/// What it is estimated to take, in picoseconds; rows that routing decides on
+/// are taken to be cut evenly. Nothing where the operation does not say what its
+/// operands are parts of.
+std::optional<int64_t> getCost(CollectiveOpInterface op,
+                               const moe::spmd::CostModel &model);
 
 /// Lets one-shot bufferization see the dialect's operations.
 void registerBufferizableOpInterfaceModels(mlir::DialectRegistry &registry);

@@ -44,6 +44,9 @@ def MoERT_CollectiveOpInterface : OpInterface<"CollectiveOpInterface"> {
     }], "int64_t", "getRingBytes",
        (ins "int64_t":$bytes, "int64_t":$ranks, "int64_t":$place)>,
     InterfaceMethod<[{
+      The kind by which a cost model prices it.
+    }], "::moe::spmd::CollectiveKind", "getKind">,
+    InterfaceMethod<[{
       Whether only the data says how much of the operand is sent: `getRingBytes`
       is a bound then.
     }], "bool", "dependsOnRouting", (ins), [{}], [{ return false; }]>,

@@ -56,7 +56,7 @@ class MoERT_DestinationOp<string mnemonic, list<Trait> traits = []>
 class MoERT_CollectiveOp<string mnemonic, list<string> methods = []>
     : MoERT_DestinationOp<mnemonic, [
         DeclareOpInterfaceMethods<MoERT_CollectiveOpInterface,
-                                  ["getRingBytes"] # methods>]> {
+                                  ["getKind", "getRingBytes"] # methods>]> {
   dag collectiveArguments = (ins DenseI32ArrayAttr:$axes,
       OptionalAttr<StrAttr>:$site, OptionalAttr<I32Attr>:$collective,
       OptionalAttr<TypeArrayAttr>:$global_types);

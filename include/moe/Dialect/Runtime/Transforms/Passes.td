@@ -28,7 +28,11 @@ def BucketCollectives
     only what fits into a page is put together, so that the gradient of a layer's
     input, which the layer before waits for, is reduced alone.
 
-    An all-reduce whose size is not known before the program runs stays alone.
+    An all-reduce whose size is not known before the program runs stays alone, and
+    so do collectives of other kinds.
+
+    A remark `bucketed` for each one made has its members, bytes, and what they are
+    estimated to take each for itself and together.
 
     Input:
     ```mlir
@@ -43,7 +47,72 @@ def BucketCollectives
   let dependentDialects = ["::mlir::tensor::TensorDialect"];
   let options = [
     Option<"maxBytes", "max-bytes", "int64_t", "4096",
-           "Most bytes of a flat buffer; 0 leaves every all-reduce alone">
+           "Most bytes of a flat buffer; 0 leaves every all-reduce alone">,
+    Option<"costFile", "cost-file", "std::string", "\"\"",
+           "what collectives cost (docs/Deferral.md), for remarks">
+  ];
+}
+
+def ScheduleCollectives
+    : Pass<"moert-schedule-collectives", "::mlir::func::FuncOp"> {
+  let summary = "order a rank's program so that collectives run beside kernels";
+  let description = [{
+    A device runs collectives on a stream of their own: each starts when the kernels
+    before it in the program have ended, and only a kernel that touches one of its
+    buffers waits for it (`moert-insert-waits`). So a collective costs nothing where
+    enough kernels stand between it and what needs its result. This pass moves them
+    there:
+
+    - what stands before a collective that does not need it moves behind it, the
+      nearest first: so a collective is issued earlier, and the gradient of a weight
+      is computed beside one that others need;
+    - what stands behind the kernel that waits for a collective, and needs neither,
+      moves before the wait, the nearest first.
+
+    A move is kept if the program is estimated to end earlier, by execution on two
+    streams; of equal ends, if it would with collectives that take twice as long.
+    Collectives are looked at in the order of the program as it was, up to four
+    times, each for 256 operations before and behind.
+
+    Law: the same operations, each after those it needs; hence the same bits. All
+    ranks run one program, so collectives have one order on all.
+
+    Nothing passes an operation with effects. What writes over a buffer stays between
+    those that use it before and after. Memory: buffers of a collective are needed
+    until it is waited for, and a move is kept only if the arena, planned as
+    `moert-plan-buffers` does for the tensors that there are, has at most as many
+    bytes as before, or `arena-bytes` if that is more.
+
+    Times: collectives by the cost model, kernels by what they compute and move;
+    `cost-file` has both (docs/Deferral.md). A remark `schedule` says what the step is
+    estimated to take, how long kernels wait for collectives (exposed), and the bytes
+    of the arena, before and after. A remark `overlap` for each collective, in their
+    order, has its time alone, how much of it is exposed before and after, and the
+    kernels beside it.
+
+    Works on tensors, before collectives have numbers. A function of more than one
+    block, or of more than 4096 kernels and collectives, stays as it is. An operation
+    with a region that has collectives stays where it is, and nothing passes it.
+
+    Input, where the product does not need what is gathered:
+    ```mlir
+    %a = moert.einsum %rank ins(%x, %w : ...) ...
+    %g = moert.all_gather %rank ins(%dy : ...) ...
+    %b = moert.einsum %rank ins(%g, %a : ...) ...
+    ```
+    Output:
+    ```mlir
+    %g = moert.all_gather %rank ins(%dy : ...) ...
+    %a = moert.einsum %rank ins(%x, %w : ...) ...
+    %b = moert.einsum %rank ins(%g, %a : ...) ...
+    ```
+  }];
+  let options = [
+    Option<"costFile", "cost-file", "std::string", "\"\"",
+           "what collectives and kernels cost (docs/Deferral.md); if not given, what "
+           "was measured on two H100">,
+    Option<"arenaBytes", "arena-bytes", "int64_t", "-1",
+           "most bytes of the arena, if more than before; -1: as before">
   ];
 }
 

@@ -30,8 +30,19 @@ enum class CollectiveKind : uint8_t {
   AllToAll
 };
 
+/// How fast kernels are taken to be.
+struct KernelRates {
+  /// From the end of one kernel to the first work of the next.
+  double startUs;
+  /// Products of operands of 16 bits, and all other arithmetic.
+  double bf16Tflops, f32Tflops;
+  double gbPerS;
+};
+
 class CostModel {
 public:
+  /// Without collectives, and with the kernels of an H100.
+  CostModel();
   /// NVLink between Hopper GPUs; the numbers and their source are in the .cpp.
   static CostModel nvlink();
   /// Of the file at `path`, or NVLink's if it is empty.
@@ -49,6 +60,9 @@ public:
   /// for one collective over the flattened group. Nothing for groups of one.
   int64_t get(CollectiveKind kind, MeshAttr mesh, llvm::ArrayRef<unsigned> axes,
               int64_t bytes) const;
+  /// Of a kernel, picoseconds: it starts, and then either computes or moves
+  /// bytes, whichever takes longer. `isNarrow` if its operands have 16 bits.
+  int64_t getKernel(double operations, double bytes, bool isNarrow) const;
 
 private:
   struct Segment {
@@ -62,10 +76,12 @@ private:
                            const llvm::Twine &entry, Segments &segments);
   llvm::Error readKinds(const llvm::json::Value &value, llvm::StringRef axes,
                         const llvm::Twine &where);
+  llvm::Error readKernels(const llvm::json::Value &value);
   const Segments *find(CollectiveKind kind, llvm::StringRef axes) const;
 
   /// By the names of axes, joined by commas in mesh order; `*` is any.
   std::array<llvm::StringMap<Segments>, 4> entries;
+  KernelRates kernels;
   std::string path;
 };
 
