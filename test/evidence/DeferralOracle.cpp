@@ -77,7 +77,8 @@ struct Mesh {
 };
 
 using Form = std::array<int, 2>;
-using Data = std::vector<std::array<uint64_t, rows>>;
+using Rows = std::array<uint64_t, rows>;
+using Data = std::vector<Rows>;
 
 int numberOf(Form form) { return form[0] + 3 * form[1]; }
 Form formOf(int number) { return {number % 3, number / 3}; }
@@ -118,8 +119,7 @@ Data convert(const Mesh &mesh, Data data, Form &from, int axis, int to) {
 }
 
 /// Whether `data` in `form` means `truth`.
-bool means(const Mesh &mesh, const Data &data, Form form,
-           const std::array<uint64_t, rows> &truth) {
+bool means(const Mesh &mesh, const Data &data, Form form, const Rows &truth) {
   int ranks = mesh.ranks();
   std::array<uint64_t, rows> sum = {};
   for (int r = 0; r < ranks; ++r) {
@@ -258,12 +258,16 @@ Offers findOffers(const Mesh &mesh, const Costs &costs, Form start, int width) {
 //===----------------------------------------------------------------------===//
 
 struct Node {
-  enum Kind { Argument, Scale, Map, Bend, Add, Multiply } kind;
+  enum Kind { Argument, Scale, Map, Bend, Add, Multiply, Contract } kind;
   std::vector<int> operands;
   int width;
   uint64_t factor = 0;
-  /// Of an argument.
+  /// By axis, whether it is computed from anything that is not whole there, and
+  /// whether it may have terms that more than padding makes.
+  std::array<bool, 2> open = {}, terms = {};
+  /// Of an argument; whether one that is cut is written as padded, then summed.
   Form form = {2, 2};
+  bool padded = false;
 };
 
 struct Sink {
@@ -276,7 +280,7 @@ struct Graph {
   std::vector<Sink> sinks;
   int operations = 0;
   // Filled by `prepare`.
-  std::vector<std::array<uint64_t, rows>> truth;
+  std::vector<Rows> truth;
   std::vector<Data> arguments;
 };
 
@@ -293,6 +297,13 @@ Graph draw(const Mesh &mesh, std::mt19937_64 &random) {
       node.form[axis] = below(4) ? 0 : 2;
     if (i == 0)
       node.form[below(mesh.sizes.size())] = 0;
+    else if (below(4) == 0)
+      node.form[below(mesh.sizes.size())] = 1;
+    node.padded = below(2);
+    for (int axis = 0; axis < 2; ++axis) {
+      node.open[axis] = node.form[axis] != 2;
+      node.terms[axis] = node.form[axis] == 0;
+    }
     graph.nodes.push_back(node);
   }
   int wanted = 4 + below(11);
@@ -309,7 +320,9 @@ Graph draw(const Mesh &mesh, std::mt19937_64 &random) {
     } else if (form < 52) {
       node.kind = Node::Bend;
     } else {
-      node.kind = form < 80 ? Node::Add : Node::Multiply;
+      node.kind = form < 78   ? Node::Add
+                  : form < 90 ? Node::Multiply
+                              : Node::Contract;
       std::vector<int> fitting;
       for (int i = 0; i < count; ++i)
         if (graph.nodes[i].width == node.width)
@@ -318,6 +331,15 @@ Graph draw(const Mesh &mesh, std::mt19937_64 &random) {
       if (y == x && below(4))
         continue;
       node.operands.push_back(y);
+    }
+    for (int axis = 0; axis < 2; ++axis) {
+      node.terms[axis] =
+          node.kind == Node::Contract && graph.nodes[x].open[axis];
+      for (int operand : node.operands) {
+        node.open[axis] |= graph.nodes[operand].open[axis];
+        node.terms[axis] |=
+            node.kind != Node::Bend && graph.nodes[operand].terms[axis];
+      }
     }
     graph.nodes.push_back(node);
     ++graph.operations;
@@ -337,17 +359,26 @@ Graph draw(const Mesh &mesh, std::mt19937_64 &random) {
   return graph;
 }
 
-uint64_t evaluate(const Node &node, const std::vector<uint64_t> &x) {
+/// A row of the result; of a contraction the first operand's rows are summed.
+uint64_t evaluate(const Node &node, const std::vector<const Rows *> &operands,
+                  int row) {
+  uint64_t x = (*operands[0])[row], y = (*operands.back())[row];
   switch (node.kind) {
   case Node::Scale:
   case Node::Map:
-    return mul(node.factor, x[0]);
+    return mul(node.factor, x);
   case Node::Bend:
-    return bend(x[0]);
+    return bend(x);
   case Node::Add:
-    return add(x[0], x[1]);
+    return add(x, y);
   case Node::Multiply:
-    return mul(x[0], x[1]);
+    return mul(x, y);
+  case Node::Contract: {
+    uint64_t sum = 0;
+    for (uint64_t of : *operands[0])
+      sum = add(sum, of);
+    return mul(sum, y);
+  }
   case Node::Argument:
     break;
   }
@@ -356,7 +387,7 @@ uint64_t evaluate(const Node &node, const std::vector<uint64_t> &x) {
 
 void prepare(Graph &graph, const Mesh &mesh, std::mt19937_64 &random) {
   for (const Node &node : graph.nodes) {
-    std::array<uint64_t, rows> truth = {};
+    Rows truth = {};
     Data data;
     if (node.kind == Node::Argument) {
       // Random terms; on an axis where it is whole, those of the first rank.
@@ -366,18 +397,21 @@ void prepare(Graph &graph, const Mesh &mesh, std::mt19937_64 &random) {
         for (size_t axis = 0; axis < mesh.sizes.size(); ++axis)
           if (node.form[axis] == 2)
             from = mesh.moved(from, axis, 0);
-        for (int row = 0; row < rows; ++row)
+        for (int row = 0; row < rows; ++row) {
           data[r][row] = from == r ? random() % prime : data[from][row];
+          for (size_t axis = 0; axis < mesh.sizes.size(); ++axis)
+            if (node.form[axis] == 1 && !holds(mesh, r, axis, row))
+              data[r][row] = 0;
+        }
         for (int row = 0; row < rows && from == r; ++row)
           truth[row] = add(truth[row], data[r][row]);
       }
     } else {
-      for (int row = 0; row < rows; ++row) {
-        std::vector<uint64_t> x;
-        for (int operand : node.operands)
-          x.push_back(graph.truth[operand][row]);
-        truth[row] = evaluate(node, x);
-      }
+      std::vector<const Rows *> operands;
+      for (int operand : node.operands)
+        operands.push_back(&graph.truth[operand]);
+      for (int row = 0; row < rows; ++row)
+        truth[row] = evaluate(node, operands, row);
     }
     graph.truth.push_back(truth);
     graph.arguments.push_back(data);
@@ -385,30 +419,31 @@ void prepare(Graph &graph, const Mesh &mesh, std::mt19937_64 &random) {
 }
 
 /// Every rank applies the operation to what it holds. Nothing if the local
-/// shapes differ.
+/// shapes differ; those of a contraction need not.
 bool execute(const Graph &graph, const Mesh &mesh, int number,
              const std::vector<const Data *> &operands,
              const std::vector<Form> &forms, Data &result, Form &cut) {
-  cut = {0, 0};
-  for (int axis = 0; axis < 2; ++axis)
-    for (const Form &form : forms) {
-      if ((form[axis] == 1) != (forms[0][axis] == 1))
-        return false;
-      cut[axis] = form[axis] == 1;
-    }
+  const Node &node = graph.nodes[number];
+  bool contracts = node.kind == Node::Contract;
+  for (int axis = 0; axis < 2; ++axis) {
+    bool first = forms[0][axis] == 1, last = forms.back()[axis] == 1;
+    if (contracts ? first && last : first != last)
+      return false;
+    cut[axis] = last;
+  }
   result.assign(mesh.ranks(), {});
-  for (int r = 0; r < mesh.ranks(); ++r)
+  for (int r = 0; r < mesh.ranks(); ++r) {
+    std::vector<const Rows *> locals;
+    for (const Data *data : operands)
+      locals.push_back(&(*data)[r]);
     for (int row = 0; row < rows; ++row) {
       bool held = true;
       for (size_t axis = 0; axis < mesh.sizes.size(); ++axis)
         held &= !cut[axis] || holds(mesh, r, axis, row);
-      if (!held)
-        continue;
-      std::vector<uint64_t> x;
-      for (const Data *data : operands)
-        x.push_back((*data)[r][row]);
-      result[r][row] = evaluate(graph.nodes[number], x);
+      if (held)
+        result[r][row] = evaluate(node, locals, row);
     }
+  }
   return true;
 }
 
@@ -466,6 +501,22 @@ private:
     for (int axis = 0; axis < 2; ++axis)
       local = convert(mesh, local, form, axis, to[axis]);
     return local;
+  }
+
+  /// Whether the result is partial of nothing but padded operands: no plan
+  /// computes on padding to reduce it.
+  bool padsAlone(const Node &node, const std::vector<Form> &forms,
+                 Form form) const {
+    for (size_t axis = 0; axis < mesh.sizes.size(); ++axis) {
+      bool terms = node.kind == Node::Contract && forms[0][axis] == 1 &&
+                   graph.nodes[node.operands[0]].open[axis];
+      for (size_t k = 0; k < forms.size(); ++k)
+        terms |=
+            forms[k][axis] == 0 && graph.nodes[node.operands[k]].terms[axis];
+      if (form[axis] == 0 && !terms)
+        return true;
+    }
+    return false;
   }
 
   void offer(size_t number, Form form, int64_t cost) {
@@ -529,7 +580,8 @@ private:
         Data result;
         Form cut, form;
         if (execute(graph, mesh, number, operands, forms, result, cut) &&
-            recognize(graph, mesh, number, result, cut, form))
+            recognize(graph, mesh, number, result, cut, form) &&
+            !padsAlone(node, forms, form))
           results.try_emplace(numberOf(form), result);
       }
     }
@@ -585,7 +637,18 @@ std::string print(const Graph &graph, const Mesh &mesh, int number) {
     if (node.kind == Node::Argument) {
       std::string type = typeOf(mesh, node.width, node.form);
       arguments << comma << "%a" << i << ": " << type;
-      body << "  " << name << " = spmd.redistribute %a" << i << " : " << type
+      std::string value = "%a" + std::to_string(i);
+      Form padded = node.form;
+      for (int &form : padded)
+        form = form == 1 ? 0 : form;
+      if (node.padded && padded != node.form) {
+        std::string sum = typeOf(mesh, node.width, padded);
+        body << "  %p" << i << " = spmd.redistribute " << value << " : " << type
+             << " -> " << sum << "\n";
+        value = "%p" + std::to_string(i);
+        type = sum;
+      }
+      body << "  " << name << " = spmd.redistribute " << value << " : " << type
            << " -> " << whole << "\n";
       comma = ", ";
       continue;
@@ -605,6 +668,10 @@ std::string print(const Graph &graph, const Mesh &mesh, int number) {
     } else if (node.kind == Node::Bend) {
       body << "  " << name << " = moe.silu " << operand(0) << " : (" << whole
            << ") -> " << whole << "\n";
+    } else if (node.kind == Node::Contract) {
+      body << "  " << name << " = moe.einsum \"rw,sw->sw\" " << operand(0)
+           << ", " << operand(1) << " : (" << whole << ", " << whole << ") -> "
+           << whole << "\n";
     } else {
       body << "  " << name
            << (node.kind == Node::Add ? " = moe.add " : " = moe.mul ")

@@ -10,6 +10,24 @@
 using namespace mlir;
 using namespace moe::spmd;
 
+/// Whether the placement on one axis is that of a value whose form may vary.
+static bool mayVary(int16_t code) {
+  return code == Form::partial || code == Form::whole;
+}
+
+/// Even cuts only, of a dimension that no other axis cuts: what is cut here was
+/// not before.
+static bool canCutType(PlacedTensorType type, unsigned leaf, int dim) {
+  if (dim < 0 || dim >= type.getRank() ||
+      type.getDimSize(dim) % type.getMesh().getLeafAxes()[leaf].getSize() != 0)
+    return false;
+  return llvm::none_of(llvm::enumerate(type.getPlacements()), [&](auto other) {
+    auto [i, placement] = other;
+    return i != leaf && (placement.isRagged() ||
+                         (placement.isShard() && placement.dim == dim));
+  });
+}
+
 DeferralGraph::DeferralGraph(func::FuncOp function, const DeferralAxes &axes)
     : function(function), axes(axes) {
   for (BlockArgument argument : function.getArguments())
@@ -18,8 +36,9 @@ DeferralGraph::DeferralGraph(func::FuncOp function, const DeferralAxes &axes)
       uint8_t open = 0;
       for (unsigned axis = 0; axis < axes.size(); ++axis)
         open |= (form[axis] == Form::partial) << axis;
-      if (open)
-        addValue(argument, form, open, 0);
+      uint8_t gathered = findGathered(argument, form);
+      if (open | gathered)
+        addValue(argument, form, open, gathered, 0);
     }
   size_t size = function.getBody().front().getOperations().size();
   values.reserve(size);
@@ -41,12 +60,35 @@ DeferralGraph::DeferralGraph(func::FuncOp function, const DeferralAxes &axes)
 // Reading
 //===----------------------------------------------------------------------===//
 
+/// The axes, as bits, on which a value is cut and some conversion makes it
+/// whole or partial. Such a conversion stands where it is needed, as a
+/// reduction does.
+uint8_t DeferralGraph::findGathered(mlir::Value value, Form form) const {
+  uint8_t gathered = 0;
+  for (Operation *user : value.getUsers()) {
+    auto conversion = dyn_cast<RedistributeOp>(user);
+    if (!conversion)
+      continue;
+    Form to = axes.formOf(conversion.getType().getPlacements());
+    for (unsigned axis = 0; axis < axes.size(); ++axis)
+      if (Form::isCut(form[axis]) && mayVary(to[axis]) &&
+          canCutType(cast<PlacedTensorType>(value.getType()), axes.leaves[axis],
+                     Form::dimOf(form[axis])))
+        gathered |= 1 << axis;
+  }
+  return gathered;
+}
+
 unsigned DeferralGraph::addValue(mlir::Value root, Form computed, uint8_t open,
-                                 unsigned position) {
+                                 uint8_t gathered, unsigned position) {
   Value value;
   value.root = root;
   value.computed = computed;
-  value.open = open;
+  value.open = open | gathered;
+  value.gathered = gathered;
+  for (unsigned axis = 0; axis < axes.size(); ++axis)
+    if (gathered >> axis & 1)
+      value.cuts[axis] = computed[axis];
   value.position = position;
   references[root] = {unsigned(values.size()), computed};
   values.push_back(value);
@@ -72,11 +114,6 @@ void DeferralGraph::addUses(Operation *op, unsigned user, unsigned position,
     values[user].usesEnd = uses.size();
 }
 
-/// Whether the placement on one axis is that of a value whose form may vary.
-static bool mayVary(int16_t code) {
-  return code == Form::partial || code == Form::whole;
-}
-
 /// A conversion that only reduces or cuts makes no value of its own. Of others
 /// what they reduce or cut comes first.
 void DeferralGraph::readConversion(RedistributeOp op, Reference input,
@@ -91,6 +128,10 @@ void DeferralGraph::readConversion(RedistributeOp op, Reference input,
         (mayVary(before) && Form::isCut(after)))
       middle[axis] = after;
     bool known = values[input.value].open >> axis & 1;
+    if (known && Form::isCut(before) && mayVary(after)) {
+      middle[axis] = after;
+      values[input.value].padded |= (after == Form::partial) << axis;
+    }
     if ((known && middle[axis] == after && mayVary(after)) ||
         after == Form::partial)
       open |= 1 << axis;
@@ -108,8 +149,10 @@ void DeferralGraph::readConversion(RedistributeOp op, Reference input,
   }
   if (middle != input.form)
     conversions.push_back({op, input.value, input.form, middle, true});
-  unsigned user =
-      open ? addValue(op.getResult(), target, open, position) : none;
+  unsigned user = open
+                      ? addValue(op.getResult(), target, open,
+                                 findGathered(op.getResult(), target), position)
+                      : none;
   addUses(op, user, position, &middle);
 }
 
@@ -149,9 +192,10 @@ void DeferralGraph::read(Operation *op, unsigned position) {
       open |= (form[axis] == Form::partial ||
                (chooses && varying >> axis & 1 && form[axis] == Form::whole))
               << axis;
-    if (!open)
+    uint8_t gathered = findGathered(result, form);
+    if (!(open | gathered))
       continue;
-    unsigned value = addValue(result, form, open, position);
+    unsigned value = addValue(result, form, open, gathered, position);
     if (!chooses)
       continue;
     user = value;
@@ -183,19 +227,6 @@ const PlacementRule &DeferralGraph::getPlacementRule(unsigned value) {
         cast<PlacementOpInterface>(values[value].root.getDefiningOp())
             .getPlacementRule();
   return *kind->placementRule;
-}
-
-/// Even cuts only, of a dimension that no other axis cuts: what is cut here was
-/// not before.
-static bool canCutType(PlacedTensorType type, unsigned leaf, int dim) {
-  if (dim < 0 || dim >= type.getRank() ||
-      type.getDimSize(dim) % type.getMesh().getLeafAxes()[leaf].getSize() != 0)
-    return false;
-  return llvm::none_of(llvm::enumerate(type.getPlacements()), [&](auto other) {
-    auto [i, placement] = other;
-    return i != leaf && (placement.isRagged() ||
-                         (placement.isShard() && placement.dim == dim));
-  });
 }
 
 bool DeferralGraph::canCut(const Value &value, unsigned axis, int dim) const {
@@ -302,14 +333,60 @@ void DeferralGraph::findCuts() {
 // Rules
 //===----------------------------------------------------------------------===//
 
-/// What `op` can do on `leaf` while the operands `varying` may be partial, cut
-/// or whole; nothing if it has no choice.
+/// The dimension of each operand that is cut where `op` sums over a cut: of the
+/// first factor along which all that vary may be cut. Empty if there is none.
+static SmallVector<int16_t, 2> findContraction(PlacementOpInterface op,
+                                               const PlacementRule &rule,
+                                               const AxisSituation &situation,
+                                               ArrayRef<Placement> placements) {
+  auto dimOf = [](ArrayRef<DimFactor> dims, int factor) {
+    const auto *found =
+        llvm::find_if(dims, [&](DimFactor of) { return of.factor == factor; });
+    return found == dims.end() ? -1 : int(found - dims.begin());
+  };
+  if (rule.results.empty() || rule.operands.size() != placements.size())
+    return {};
+  for (int factor = 0; factor < int(rule.factors.size()); ++factor) {
+    if (dimOf(rule.results[0], factor) >= 0)
+      continue;
+    SmallVector<int16_t, 2> dims;
+    SmallVector<Placement> cut(placements);
+    bool possible = true, any = false;
+    for (auto [i, operand] : llvm::enumerate(op->getOperands())) {
+      int dim = dimOf(rule.operands[i], factor);
+      dims.push_back(int16_t(dim));
+      if (dim < 0)
+        continue;
+      cut[i] = Placement::shard(dim);
+      possible &= placements[i].isReplicate() &&
+                  canCutType(cast<PlacedTensorType>(operand.getType()),
+                             situation.leaf, dim);
+      if (!situation.varies(i))
+        continue;
+      possible &= situation.cuts[i] == dim;
+      any = true;
+    }
+    if (!possible || !any)
+      continue;
+    Transfer transfer = op.transferPlacements(situation.leaf, cut);
+    if (transfer.ok && transfer.step == TransferStep::Contracted &&
+        transfer.results[0] == Placement::partial())
+      return dims;
+  }
+  return {};
+}
+
+/// What `op` can do on an axis while the operands that vary may be partial, cut
+/// or whole; nothing if it has no choice. Operands without terms are padded to
+/// join others, never to be reduced alone.
 static std::optional<AxisRule> findRule(PlacementOpInterface op,
                                         const PlacementRule &placementRule,
-                                        unsigned leaf, uint64_t varying,
-                                        int dim) {
+                                        const AxisSituation &situation) {
+  unsigned leaf = situation.leaf;
+  uint64_t terms = situation.terms;
+  int dim = situation.dim;
   AxisRule rule;
-  rule.varying = varying;
+  rule.varying = situation.varying;
   rule.dim = dim;
   SmallVector<Placement> placements;
   SmallVector<unsigned> positions;
@@ -335,20 +412,26 @@ static std::optional<AxisRule> findRule(PlacementOpInterface op,
   rule.allow[WholeLevel] = true;
   if (placementRule.linearity == Linearity::Additive) {
     rule.kind = AxisRule::Sum;
-    SmallVector<Placement> terms;
-    for (unsigned i = 0; i < size; ++i)
-      terms.push_back(placements[i].isReplicate() ? Placement::partial()
-                                                  : placements[i]);
-    rule.allow[PartialLevel] = carries(terms);
-    rule.carries = varying;
+    SmallVector<Placement> with;
+    for (Placement placement : placements)
+      with.push_back(placement.isReplicate() ? Placement::partial()
+                                             : placement);
+    rule.allow[PartialLevel] = terms && carries(with);
+    rule.carries = situation.varying & terms;
   } else {
     for (unsigned i : positions) {
       SmallVector<Placement> with = placements;
       with[i] = Placement::partial();
-      rule.carries |= uint64_t(carries(with)) << i;
+      if (terms >> i & 1)
+        rule.carries |= uint64_t(carries(with)) << i;
     }
-    rule.allow[PartialLevel] = rule.carries != 0;
-    if (rule.carries && positions.size() > 1)
+    // One operand alone had better carry its terms than be cut.
+    bool one = positions.size() == 1 && rule.carries;
+    if (!one && placementRule.linearity == Linearity::Multilinear)
+      rule.contractedDims =
+          findContraction(op, placementRule, situation, placements);
+    rule.allow[PartialLevel] = rule.carries || !rule.contractedDims.empty();
+    if (!one && rule.allow[PartialLevel])
       rule.kind = AxisRule::Product;
   }
 
@@ -374,25 +457,22 @@ static std::optional<AxisRule> findRule(PlacementOpInterface op,
   return rule;
 }
 
-const AxisRule *DeferralGraph::getRule(unsigned value, unsigned axis,
-                                       uint64_t varying) {
+const AxisRule *DeferralGraph::getRule(unsigned value,
+                                       AxisSituation situation) {
   static const AxisRule passes{
-      {true, false, true}, AxisRule::Passes, 1, 1, -1, {-1}};
+      {true, false, true}, AxisRule::Passes, 1, 1, -1, {-1}, {}};
   Kind *kind = kinds[value];
   if (!kind)
-    return &passes;
-  unsigned leaf = axes.leaves[axis];
-  int16_t cut = values[value].cuts[axis];
-  int dim = Form::isCut(cut) ? Form::dimOf(cut) : -1;
-  for (const Kind::Rule &known : kind->rules)
-    if (known.leaf == leaf && known.varying == varying && known.dim == dim)
-      return known.rule;
+    return situation.terms ? &passes : nullptr;
+  for (const auto &[known, rule] : kind->rules)
+    if (known == situation)
+      return rule;
   const AxisRule *rule = nullptr;
   if (auto found = findRule(
           cast<PlacementOpInterface>(values[value].root.getDefiningOp()),
-          getPlacementRule(value), leaf, varying, dim))
+          getPlacementRule(value), situation))
     rule = &rules.emplace_back(std::move(*found));
-  kind->rules.push_back({leaf, varying, dim, rule});
+  kind->rules.push_back({std::move(situation), rule});
   return rule;
 }
 
@@ -402,18 +482,36 @@ void DeferralGraph::classify(unsigned number) {
     Value &value = values[number];
     if (!(value.open >> axis & 1))
       continue;
-    uint64_t varying = 0;
-    for (auto [k, use] : llvm::enumerate(operandsOf(value)))
-      if (use.value != none && (values[use.value].open >> axis & 1) &&
-          mayVary(use.stated[axis]))
-        varying |= UINT64_C(1) << k;
+    auto dimOf = [&](const Value &of) {
+      return Form::isCut(of.cuts[axis]) ? Form::dimOf(of.cuts[axis]) : -1;
+    };
+    AxisSituation situation;
+    situation.leaf = axes.leaves[axis];
+    situation.dim = dimOf(value);
+    for (auto [k, use] : llvm::enumerate(operandsOf(value))) {
+      situation.cuts.push_back(-1);
+      if (use.value == none || !(values[use.value].open >> axis & 1) ||
+          !mayVary(use.stated[axis]))
+        continue;
+      situation.varying |= UINT64_C(1) << k;
+      situation.cuts.back() = int16_t(dimOf(values[use.value]));
+      // What the program pads itself stays possible.
+      bool has = (values[use.value].terms >> axis & 1) ||
+                 use.stated[axis] == Form::partial;
+      situation.terms |= uint64_t(has) << k;
+    }
     // A conversion of this axis makes partial what was not.
-    bool passes =
-        kinds[number] ||
-        (varying && uses[value.usesBegin].stated[axis] == value.computed[axis]);
-    if (varying && passes)
-      value.rules[axis] = getRule(number, axis, varying);
-    if (value.rules[axis] || value.computed[axis] == Form::partial)
+    bool passes = kinds[number] ||
+                  (situation.varying &&
+                   uses[value.usesBegin].stated[axis] == value.computed[axis]);
+    if (situation.varying && passes)
+      value.rules[axis] = getRule(number, std::move(situation));
+    const AxisRule *rule = value.rules[axis];
+    bool has = rule ? rule->allow[PartialLevel]
+                    : value.computed[axis] == Form::partial;
+    value.terms |= has << axis;
+    if (value.rules[axis] || value.computed[axis] == Form::partial ||
+        (value.gathered >> axis & 1))
       open |= 1 << axis;
   }
   values[number].open = open;
@@ -490,6 +588,8 @@ struct DeferralGraph::AxisView {
   int64_t getMost(const Value &value, const Price &price) const {
     if (isWhole(value))
       return 0;
+    if (value.gathered >> axis & 1)
+      return price.gather;
     const AxisRule *rule = value.rules[axis];
     // What is cut of a sum of cut values may as well be partial of them.
     bool partial = !rule || rule->allow[PartialLevel];
@@ -733,6 +833,8 @@ void DeferralGraph::build(unsigned group, bool placed,
     item.cuts = value.cuts;
     item.rules = value.rules;
     item.pinned = value.pinned;
+    item.gathered = value.gathered;
+    item.padded = value.padded;
     item.position = placed ? value.position : 0;
     item.operandsBegin = problem.operands.size();
     if (llvm::any_of(value.rules, [](const AxisRule *rule) { return rule; }))

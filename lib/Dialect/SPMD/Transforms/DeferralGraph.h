@@ -15,6 +15,23 @@
 
 namespace moe::spmd {
 
+/// What an operation finds on one axis, on which its rule there depends.
+struct AxisSituation {
+  unsigned leaf = 0;
+  /// The dimension that its result may be cut along; -1 if none.
+  int dim = -1;
+  /// Operands whose form varies, and of these the ones that have terms.
+  uint64_t varying = 0, terms = 0;
+  /// The dimension that each of these may be cut along; -1 if none.
+  llvm::SmallVector<int16_t, 4> cuts;
+
+  bool varies(unsigned operand) const { return varying >> operand & 1; }
+  bool operator==(const AxisSituation &that) const {
+    return leaf == that.leaf && dim == that.dim && varying == that.varying &&
+           terms == that.terms && cuts == that.cuts;
+  }
+};
+
 /// The values of a function that are partial, or computed from such, as one
 /// sees them once all conversions that only reduce or cut are left out. They
 /// fall into groups that do not depend on each other.
@@ -35,6 +52,13 @@ public:
     /// and results tell, then as its rules do.
     uint8_t open = 0;
     uint8_t pinned = 0;
+    /// Those on which it is cut, and the program gathers or pads it.
+    uint8_t gathered = 0;
+    /// Of these, the ones on which the program pads it.
+    uint8_t padded = 0;
+    /// Those on which it may be computed partial: it has terms of its own,
+    /// which more than padding makes.
+    uint8_t terms = 0;
     /// Axes on which no plan costs less than one that makes it whole.
     uint8_t whole = 0;
     /// Its problem, and its place in it.
@@ -83,14 +107,8 @@ public:
 private:
   /// What is remembered of operations that are alike.
   struct Kind {
-    struct Rule {
-      unsigned leaf;
-      uint64_t varying;
-      int dim;
-      const AxisRule *rule;
-    };
+    std::vector<std::pair<AxisSituation, const AxisRule *>> rules;
     std::optional<PlacementRule> placementRule;
-    llvm::SmallVector<Rule, 2> rules;
   };
   struct Reference {
     unsigned value = none;
@@ -101,8 +119,9 @@ private:
   void readConversion(RedistributeOp op, Reference input, unsigned position);
   void addUses(mlir::Operation *op, unsigned user, unsigned position,
                Form *stated = nullptr);
+  uint8_t findGathered(mlir::Value value, Form form) const;
   unsigned addValue(mlir::Value root, Form computed, uint8_t open,
-                    unsigned position);
+                    uint8_t gathered, unsigned position);
   Reference find(mlir::Value value) const {
     auto found = references.find(value);
     return found == references.end() ? Reference() : found->second;
@@ -119,7 +138,7 @@ private:
   void passCutsBackwards(unsigned number);
   void findCuts();
   void classify(unsigned number);
-  const AxisRule *getRule(unsigned value, unsigned axis, uint64_t varying);
+  const AxisRule *getRule(unsigned value, AxisSituation situation);
   void pin();
   /// Of groups that are too large: which values are looked at by themselves.
   enum class Alone { Sums, All };

@@ -11,8 +11,9 @@ using namespace moe::spmd;
 
 static auto asTuple(const DeferralProblem::Item &item) {
   return std::tuple(item.type.getAsOpaquePointer(), item.computed.pack(),
-                    item.cuts.pack(), item.rules, item.pinned, item.weight,
-                    item.operandsEnd, item.needsEnd, item.position);
+                    item.cuts.pack(), item.rules, item.pinned, item.gathered,
+                    item.padded, item.weight, item.operandsEnd, item.needsEnd,
+                    item.position);
 }
 
 bool DeferralProblem::operator==(const DeferralProblem &that) const {
@@ -69,8 +70,10 @@ Form moe::spmd::getNeededForm(const DeferralProblem::Item &item,
     const AxisRule *rule = item.rules[axis];
     if (!rule)
       continue;
-    if (choice.levels[axis] == CutLevel) {
-      int dim = rule->operandDims[number];
+    bool contracted = choice.isContracted(axis);
+    if (choice.levels[axis] == CutLevel || contracted) {
+      int dim =
+          contracted ? rule->contractedDims[number] : rule->operandDims[number];
       if (dim >= 0)
         form[axis] = Form::cut(dim);
       else if (rule->varies(number))

@@ -43,6 +43,9 @@ struct AxisRule {
   /// are cut along then; -1 for one that stays whole.
   int dim = -1;
   llvm::SmallVector<int16_t, 2> operandDims;
+  /// Of a product that is partial as it sums over a dimension that is cut: the
+  /// same. Empty if there is none.
+  llvm::SmallVector<int16_t, 2> contractedDims;
 
   bool varies(unsigned operand) const { return varying >> operand & 1; }
 };
@@ -71,6 +74,10 @@ struct DeferralProblem {
     std::array<const AxisRule *, Form::maxAxes> rules = {};
     /// Axes, as bits, on which something depends on the very terms.
     uint8_t pinned = 0;
+    /// Those on which it is computed cut, and needed otherwise.
+    uint8_t gathered = 0;
+    /// Of these, the ones on which the program pads it.
+    uint8_t padded = 0;
     /// How often it is computed.
     int64_t weight = 1;
     /// Of the operation, if the form of its result may vary; and what others
@@ -102,7 +109,8 @@ struct DeferralProblem {
   /// Whether its form, or that of what is made of it, is to be decided on
   /// `axis`.
   static bool isOpen(const Item &item, unsigned axis) {
-    return item.rules[axis] || item.computed[axis] == Form::partial;
+    return item.rules[axis] || item.computed[axis] == Form::partial ||
+           (item.gathered >> axis & 1);
   }
 };
 
@@ -111,6 +119,11 @@ struct DeferralChoice {
   std::array<uint8_t, Form::maxAxes> levels = {};
   /// Of a partial product: the operand that carries its terms.
   std::array<uint8_t, Form::maxAxes> carriers = {};
+  /// In its place, where it sums over cuts.
+  static constexpr uint8_t contracted = 0xff;
+  bool isContracted(unsigned axis) const {
+    return levels[axis] == PartialLevel && carriers[axis] == contracted;
+  }
 
   bool operator==(const DeferralChoice &that) const {
     return levels == that.levels && carriers == that.carriers;
@@ -159,6 +172,10 @@ private:
   DeferralPlan getProgram() const;
   void collectNeeds(const DeferralPlan &plan, unsigned number);
   bool canCut(const DeferralPlan &plan, unsigned number, unsigned axis) const;
+  bool canContract(const DeferralPlan &plan, unsigned number,
+                   unsigned axis) const;
+  bool canCutOperands(const DeferralPlan &plan, unsigned number, unsigned axis,
+                      llvm::ArrayRef<int16_t> dims) const;
   void addStages(const DeferralPlan &plan, unsigned number, unsigned axis,
                  Stages &stages);
   void addRoot(const DeferralPlan &plan, unsigned number, unsigned axis,

@@ -110,12 +110,28 @@ bool DeferralSearch::canCut(const DeferralPlan &plan, unsigned number,
   if (!rule || !rule->allow[CutLevel] || (item.pinned >> axis & 1) ||
       getComputedForm(item, plan[number]).clashes(axis, rule->dim))
     return false;
+  return canCutOperands(plan, number, axis, rule->operandDims);
+}
+
+/// Whether it may be partial as the sum over a dimension that `axis` cuts.
+bool DeferralSearch::canContract(const DeferralPlan &plan, unsigned number,
+                                 unsigned axis) const {
+  const DeferralProblem::Item &item = problem.items[number];
+  const AxisRule *rule = item.rules[axis];
+  return rule && !rule->contractedDims.empty() && !(item.pinned >> axis & 1) &&
+         canCutOperands(plan, number, axis, rule->contractedDims);
+}
+
+bool DeferralSearch::canCutOperands(const DeferralPlan &plan, unsigned number,
+                                    unsigned axis,
+                                    ArrayRef<int16_t> dims) const {
+  const DeferralProblem::Item &item = problem.items[number];
   return llvm::none_of(
       llvm::enumerate(problem.operandsOf(item)), [&](auto element) {
         auto [k, operand] = element;
-        return rule->operandDims[k] >= 0 &&
+        return dims[k] >= 0 &&
                getNeededForm(item, plan[number], k, operand.stated)
-                   .clashes(axis, rule->operandDims[k]);
+                   .clashes(axis, dims[k]);
       });
 }
 
@@ -172,7 +188,11 @@ void DeferralSearch::addRoot(const DeferralPlan &plan, unsigned number,
   const AxisRule *rule = item.rules[axis];
   bool pinned = item.pinned >> axis & 1;
   if (!rule) {
-    root.allow[CutLevel] = root.allow[WholeLevel] = false;
+    bool gathered = item.gathered >> axis & 1;
+    root.allow[PartialLevel] = !gathered;
+    root.allow[CutLevel] = gathered;
+    root.padded = item.padded >> axis & 1;
+    root.allow[WholeLevel] = false;
     stages.items[first] = std::move(root);
     return;
   }
@@ -180,8 +200,10 @@ void DeferralSearch::addRoot(const DeferralPlan &plan, unsigned number,
   root.allow[CutLevel] = canCut(plan, number, axis);
   root.allow[WholeLevel] = rule->allow[WholeLevel] && !pinned;
   root.product = rule->kind == AxisRule::Product;
-  root.follows =
-      rule->kind == AxisRule::Single || rule->kind == AxisRule::Passes;
+  root.contracts = canContract(plan, number, axis);
+  // One operand that carries, and nothing else that its form depends on.
+  root.follows = rule->carries && (rule->kind == AxisRule::Single ||
+                                   rule->kind == AxisRule::Passes);
   for (auto [k, operand] : llvm::enumerate(problem.operandsOf(item))) {
     if (!rule->varies(k))
       continue;
@@ -198,10 +220,15 @@ void DeferralSearch::addRoot(const DeferralPlan &plan, unsigned number,
     if (pinned && root.product)
       use.carries &= operand.stated[axis] == Form::partial;
     // Cut along another dimension, it is sliced of the whole.
-    if (root.allow[CutLevel] && operand.value != DeferralProblem::none)
-      use.wholeIfCut =
-          rule->operandDims[k] < 0 || problem.items[operand.value].cuts[axis] !=
-                                          Form::cut(rule->operandDims[k]);
+    auto isWhole = [&](int dim) {
+      return operand.value != DeferralProblem::none &&
+             (dim < 0 ||
+              problem.items[operand.value].cuts[axis] != Form::cut(dim));
+    };
+    if (root.allow[CutLevel])
+      use.wholeIfCut = isWhole(rule->operandDims[k]);
+    if (root.contracts)
+      use.wholeIfContracted = isWhole(rule->contractedDims[k]);
     root.operands.push_back(use);
   }
   stages.items[first] = std::move(root);
@@ -286,6 +313,10 @@ void DeferralSearch::take(const Stages &stages, unsigned axis,
     plan[i].carriers[axis] = 0;
     if (!root.product || root.form != PartialLevel)
       continue;
+    if (root.isContracted(root.carrier)) {
+      plan[i].carriers[axis] = DeferralChoice::contracted;
+      continue;
+    }
     unsigned number = 0;
     for (unsigned k = 0; k < rule->operandDims.size(); ++k)
       if (rule->varies(k) && number++ == root.carrier)
@@ -298,23 +329,37 @@ void DeferralSearch::choose(Stages &stages, Policy policy) const {
     chooseForms(stages.items);
     return;
   }
-  for (CutItem &item : stages.items)
-    item.form = policy == Policy::Boundary && item.allow[PartialLevel]
-                    ? PartialLevel
-                : item.allow[WholeLevel] ? WholeLevel
-                                         : PartialLevel;
+  // What is cut is gathered where the program does it: at the boundary only
+  // what has terms keeps them.
+  SmallVector<bool> hasTerms;
+  for (CutItem &item : stages.items) {
+    bool terms = item.operands.empty();
+    for (CutItem::Operand &operand : item.operands)
+      if (policy == Policy::Boundary) {
+        operand.carries &=
+            operand.item < hasTerms.size() && hasTerms[operand.item];
+        terms |= operand.carries;
+      }
+    hasTerms.push_back(item.padded || (terms && item.allow[PartialLevel]));
+    terms &= item.allow[PartialLevel];
+    item.form = policy == Policy::Boundary && terms ? PartialLevel
+                : item.allow[WholeLevel]            ? WholeLevel
+                : item.allow[PartialLevel]          ? PartialLevel
+                                                    : CutLevel;
+  }
   chooseCarriers(stages.items);
 }
 
 DeferralEstimate DeferralSearch::estimate(unsigned axis) {
   Stages stages = build(getProgram(), axis);
   DeferralEstimate estimate;
+  estimate.atLeast = chooseForms(stages.items).lowerBound;
+  estimate.minCut = moe::spmd::getCost(stages.items);
+  // These change what may carry.
   choose(stages, Policy::Eager);
   estimate.eager = moe::spmd::getCost(stages.items);
   choose(stages, Policy::Boundary);
   estimate.boundary = moe::spmd::getCost(stages.items);
-  estimate.atLeast = chooseForms(stages.items).lowerBound;
-  estimate.minCut = moe::spmd::getCost(stages.items);
   return estimate;
 }
 
@@ -428,8 +473,10 @@ void DeferralSearch::improve(DeferralPlan &plan) {
     auto visit = [&](auto &&self, unsigned axis) -> void {
       if (axis == numAxes) {
         for (unsigned i = 0; i < numAxes; ++i)
-          if (item.rules[i] && plan[number].levels[i] == CutLevel &&
-              !canCut(plan, number, i))
+          if (item.rules[i] &&
+              ((plan[number].levels[i] == CutLevel &&
+                !canCut(plan, number, i)) ||
+               (plan[number].isContracted(i) && !canContract(plan, number, i))))
             return;
         int64_t cost = costAround();
         if (cost < least) {
@@ -456,6 +503,10 @@ void DeferralSearch::improve(DeferralPlan &plan) {
             choice.carriers[axis] = k;
             self(self, axis + 1);
           }
+        if (!rule->contractedDims.empty()) {
+          choice.carriers[axis] = DeferralChoice::contracted;
+          self(self, axis + 1);
+        }
       }
     };
     visit(visit, 0);

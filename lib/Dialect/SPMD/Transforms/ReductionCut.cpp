@@ -21,7 +21,7 @@ static uint8_t needOf(const CutItem &item, unsigned i) {
   if (item.form == CutLevel)
     return operand.wholeIfCut ? WholeLevel : CutLevel;
   if (item.form == PartialLevel && item.product)
-    return i == item.carrier ? PartialLevel : WholeLevel;
+    return item.getNeed(item.carrier, i);
   return item.form;
 }
 
@@ -80,7 +80,30 @@ void moe::spmd::chooseCarriers(MutableArrayRef<CutItem> items) {
       // The dearest to reduce stays partial.
       if (item.operands[i].carries && (!best || costOf(i) > costOf(*best)))
         best = i;
-    item.carrier = *best;
+    unsigned contracted = item.operands.size();
+    item.carrier = best.value_or(item.contracts ? contracted : 0);
+    // What more it costs to need so much of an operand.
+    auto moreOf = [&](unsigned carrier, unsigned i) -> int64_t {
+      unsigned number = item.operands[i].item;
+      const CutItem &operand = items[number];
+      uint8_t now = needs[number], need = item.getNeed(carrier, i);
+      if (need == CutLevel && !operand.cuttable)
+        need = WholeLevel;
+      if (need <= now)
+        return 0;
+      if (operand.form == CutLevel)
+        return operand.gather;
+      int64_t before = now == CutLevel ? operand.scatter : 0;
+      return (need == CutLevel ? operand.scatter : operand.reduce) - before;
+    };
+    auto moreOfAll = [&](unsigned carrier) {
+      int64_t more = 0;
+      for (unsigned i = 0; i < item.operands.size(); ++i)
+        more += moreOf(carrier, i);
+      return more;
+    };
+    if (item.contracts && moreOfAll(contracted) < moreOfAll(item.carrier))
+      item.carrier = contracted;
     for (unsigned i = 0; i < item.operands.size(); ++i) {
       uint8_t &need = needs[item.operands[i].item];
       need = std::max(need, needOf(item, i));
@@ -93,7 +116,8 @@ namespace {
 /// What a branch of the search has settled about an item.
 struct Choice {
   enum Kind : uint8_t {
-    /// A product's carrier; computed cut it would need what it needs then.
+    /// A product's carrier, or that it sums over cuts; computed cut it would
+    /// need what it needs then.
     Carrier,
     /// Not partial.
     NotPartial,
@@ -189,23 +213,28 @@ int64_t Search::relax(ArrayRef<Choice> choices) {
   }
   for (auto [i, item] : llvm::enumerate(items)) {
     const Nodes &of = nodes[i];
-    // Only one can carry: the others are at least cut, or whole, in any form.
+    // Who cannot carry where one other at most can, is at least cut, or whole,
+    // in any form.
     bool single =
         item.product && llvm::count_if(item.operands, [](auto &operand) {
                           return operand.carries;
-                        }) == 1;
+                        }) <= 1;
     for (auto [k, operand] : llvm::enumerate(item.operands)) {
       if (single && !operand.carries)
-        network.addEdge(nodes[operand.item].needed[item.allow[1] ? 0 : 1], sink,
-                        never);
+        network.addEdge(
+            nodes[operand.item].needed[item.allow[1] || item.contracts ? 0 : 1],
+            sink, never);
       const Nodes &from = nodes[operand.item];
       network.addEdge(from.needed[operand.wholeIfCut ? 1 : 0], of.computed[0],
                       never);
       network.addEdge(from.needed[1], of.computed[1], never);
       if (item.follows)
         network.addEdge(of.computed[1], from.computed[1], never);
-      if (carriers[i] && carriers[i]->operand != k)
-        network.addEdge(from.needed[1], sink, never);
+      if (!carriers[i])
+        continue;
+      uint8_t need = item.getNeed(carriers[i]->operand, k);
+      if (need != PartialLevel)
+        network.addEdge(from.needed[need - 1], sink, never);
     }
   }
   int64_t bound = network.solve();
@@ -238,8 +267,8 @@ SmallVector<Choice, 3> Search::findBranches(ArrayRef<Choice> choices) const {
     // The chosen carrier suits the relaxed plan.
     bool suits = true;
     for (unsigned k = 0; k < item.operands.size(); ++k)
-      suits &= k == item.carrier ||
-               relaxedNeeds[item.operands[k].item] == WholeLevel;
+      suits &=
+          relaxedNeeds[item.operands[k].item] >= item.getNeed(item.carrier, k);
     if (suits)
       continue;
     SmallVector<Choice, 3> branches;
@@ -254,6 +283,9 @@ SmallVector<Choice, 3> Search::findBranches(ArrayRef<Choice> choices) const {
     llvm::sort(branches, [&](const Choice &lhs, const Choice &rhs) {
       return rank(lhs) < rank(rhs);
     });
+    if (item.contracts)
+      branches.push_back(
+          {Choice::Carrier, unsigned(i), unsigned(item.operands.size())});
     if ((item.allow[1] || item.allow[2]) && !isSettled(i, false))
       branches.push_back({Choice::NotPartial, unsigned(i)});
     return branches;

@@ -42,26 +42,42 @@ struct CutItem {
     bool carries = true;
     /// Computed cut, the value needs this operand whole.
     bool wholeIfCut = false;
+    /// So it does if it is summed over cuts.
+    bool wholeIfContracted = false;
   };
   llvm::SmallVector<Operand, 2> operands;
   /// A product: to be partial, one operand that carries may be, and all others
   /// are whole. A sum takes all its operands in its own form.
   bool product = false;
+  /// A product over whose cut operands it sums may be partial for that, too.
+  bool contracts = false;
+  /// The program itself computes with it as if it were partial.
+  bool padded = false;
   /// A whole operand makes it whole.
   bool follows = false;
 
   /// Chosen: the form it is computed in, and of a partial product the operand
-  /// that carries.
+  /// that carries, or that it sums over cuts.
   uint8_t form = PartialLevel;
   unsigned carrier = 0;
+
+  bool isContracted(unsigned carrier) const {
+    return carrier == operands.size();
+  }
+  /// The form that a partial product needs of its operand number `i`.
+  uint8_t getNeed(unsigned carrier, unsigned i) const {
+    if (isContracted(carrier))
+      return operands[i].wholeIfContracted ? WholeLevel : CutLevel;
+    return i == carrier ? PartialLevel : WholeLevel;
+  }
 };
 
 /// What the items need of each: the furthest form. By the chosen forms.
 llvm::SmallVector<uint8_t> getNeeds(llvm::ArrayRef<CutItem> items);
 /// What the chosen forms cost.
 int64_t getCost(llvm::ArrayRef<CutItem> items);
-/// Chooses the carrier of each partial product, an operand that is not needed
-/// whole anyway first.
+/// Chooses the carrier of each partial product, or that it sums over cuts: what
+/// costs least beside what is needed anyway.
 void chooseCarriers(llvm::MutableArrayRef<CutItem> items);
 
 struct CutResult {
