@@ -41,8 +41,8 @@ struct BytesSent {
 std::optional<BytesSent> getBytesSent(CollectiveOpInterface op, int64_t rank);
 
 /// What it is estimated to take, in picoseconds; rows that routing decides on
-/// are taken to be cut evenly. Nothing where the operation does not say what its
-/// operands are parts of.
+/// are taken to be cut evenly. Nothing where the operation does not say what
+/// its operands are parts of.
 std::optional<int64_t> getCost(CollectiveOpInterface op,
                                const moe::spmd::CostModel &model);
 
