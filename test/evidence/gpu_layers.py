@@ -1,5 +1,6 @@
 """Runs compiled layers, with GPUs or without, and keeps a log of it."""
 
+import argparse
 import collections
 import ctypes
 import importlib.util
@@ -12,7 +13,7 @@ import threading
 import time
 
 import safetensors
-from points import Points
+from points import ROOT, Points
 from recordings import TOLERANCE, Recordings, results_of
 
 Result = collections.namedtuple("Result", "code output seconds")
@@ -51,6 +52,30 @@ def find_nccl():
     return None
 
 
+def parse_options(usage, breaks, points, **more):
+    """The options of a script that runs prepared layers; `more` are defaults of its own."""
+    usage += "".join(f"\n    {name:<17}{what}" for name, what in breaks.items())
+    parser = argparse.ArgumentParser(usage=argparse.SUPPRESS, description=usage,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    hidden = {"help": argparse.SUPPRESS}
+    parser.add_argument("--prepare", **hidden)
+    parser.add_argument("--artifacts", **hidden)
+    parser.add_argument("--moe-run", default=f"{ROOT}/build/bin/moe-run", **hidden)
+    parser.add_argument("--point", choices=list(points), **hidden)
+    parser.add_argument("--quick", action="store_true", **hidden)
+    parser.add_argument("--seed", type=int, default=1, **hidden)
+    parser.add_argument("--break", dest="break_", choices=list(breaks), **hidden)
+    for name, default in more.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default, **hidden)
+    options = parser.parse_args()
+    if options.prepare and options.artifacts:
+        parser.error("--prepare and --artifacts exclude each other")
+    options.wanted = options.point or points
+    if options.break_ and not options.point:
+        options.wanted = breaks[options.break_][0]
+    return options
+
+
 class Layers(Recordings):
     """Runs what was compiled into `options.artifacts`. Details go to $OUT, if it is set."""
 
@@ -72,6 +97,13 @@ class Layers(Recordings):
 
     def broken(self, name):
         return self.options.break_ == name
+
+    def inputs(self, tensors):
+        inputs = super().inputs(tensors)
+        if self.broken("swapped-weights"):
+            inputs["experts.w1"], inputs["experts.w3"] = (
+                inputs["experts.w3"], inputs["experts.w1"])
+        return inputs
 
     def log(self, text):
         with self.log_lock:
