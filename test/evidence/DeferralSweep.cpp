@@ -55,22 +55,6 @@ static spmd::Communication communicationOf(FuncOp function) {
   return total;
 }
 
-/// The global values that the results mean, null where they mean nothing.
-static mlir::FailureOr<std::vector<std::optional<Value<Field>>>>
-runOnRanks(FuncOp function, const RankMesh &mesh,
-           llvm::ArrayRef<LocalValues<Field>> arguments) {
-  auto results = Interpreter<Field>(mesh).run(function, arguments);
-  if (failed(results))
-    return mlir::failure();
-  std::vector<std::optional<Value<Field>>> values;
-  mlir::Operation *ret = function.getBody().front().getTerminator();
-  for (auto [result, locals] : llvm::zip_equal(ret->getOperands(), *results))
-    values.push_back(denote(locals, mesh, typeOf(result).getShape(),
-                            typeOf(result).getPlacements())
-                         .global);
-  return values;
-}
-
 /// The defect that --wrong plants.
 static void loseReduction(FuncOp function) {
   for (auto op : function.getBody().front().getOps<spmd::RedistributeOp>()) {
@@ -125,17 +109,12 @@ static mlir::LogicalResult compare(mlir::ModuleOp module, bool derive,
       *before, random, [&] { return Numerics<Field>::sample(random); });
   if (failed(arguments))
     return mlir::failure();
-  std::vector<LocalValues<Field>> locals;
-  for (auto [argument, global] :
-       llvm::zip_equal(function.getArguments(), arguments->globals)) {
-    auto placed = place(global, *mesh, typeOf(argument).getPlacements(), random,
-                        {}, error);
-    if (failed(placed))
-      return function.emitError(error);
-    locals.push_back(std::move(*placed));
-  }
-  auto expected = runOnRanks(*before, *mesh, locals);
-  auto found = runOnRanks(function, *mesh, locals);
+  auto locals =
+      placeArguments<Field>(function, *mesh, arguments->globals, random);
+  if (failed(locals))
+    return mlir::failure();
+  auto expected = runOnRanks<Field>(*before, *mesh, *locals);
+  auto found = runOnRanks<Field>(function, *mesh, *locals);
   if (failed(expected) || (failed(found) && wrong.empty()))
     return mlir::failure();
 

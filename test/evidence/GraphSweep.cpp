@@ -161,31 +161,14 @@ void LocalDerivation::run() {
 // Comparing
 //===----------------------------------------------------------------------===//
 
-/// Runs `function` on ranks with arguments that are placed as it says; the
-/// global values that its results mean, null where they mean nothing.
+/// Local values of the arguments are drawn, so each program gets its own.
 static mlir::FailureOr<std::vector<std::optional<Value<Field>>>>
-runOnRanks(FuncOp function, const RankMesh &mesh,
-           llvm::ArrayRef<Value<Field>> globals, Random &random) {
-  std::vector<Locals> arguments;
-  for (auto [argument, global] :
-       llvm::zip_equal(function.getArguments(), globals)) {
-    std::string error;
-    auto locals = place(global, mesh, typeOf(argument).getPlacements(), random,
-                        {}, error);
-    if (failed(locals))
-      return function.emitError(error);
-    arguments.push_back(std::move(*locals));
-  }
-  auto results = Interpreter<Field>(mesh).run(function, arguments);
-  if (failed(results))
+placeAndRun(FuncOp function, const RankMesh &mesh,
+            llvm::ArrayRef<Value<Field>> globals, Random &random) {
+  auto arguments = placeArguments<Field>(function, mesh, globals, random);
+  if (failed(arguments))
     return mlir::failure();
-  std::vector<std::optional<Value<Field>>> values;
-  mlir::Operation *ret = function.getBody().front().getTerminator();
-  for (auto [result, locals] : llvm::zip_equal(ret->getOperands(), *results))
-    values.push_back(denote(locals, mesh, typeOf(result).getShape(),
-                            typeOf(result).getPlacements())
-                         .global);
-  return values;
+  return runOnRanks<Field>(function, mesh, *arguments);
 }
 
 /// The defect of inference that --wrong plants: a cut that is summed over
@@ -234,8 +217,8 @@ static mlir::LogicalResult compare(mlir::ModuleOp module, Random &random,
   if (failed(arguments))
     return mlir::failure();
   auto truth = runUnsharded<Field>(joint, *mesh, arguments->globals);
-  auto globally = runOnRanks(joint, *mesh, arguments->globals, random);
-  auto locally = runOnRanks(local, *mesh, arguments->globals, random);
+  auto globally = placeAndRun(joint, *mesh, arguments->globals, random);
+  auto locally = placeAndRun(local, *mesh, arguments->globals, random);
   if (failed(truth) || failed(globally) || failed(locally))
     return mlir::failure();
 

@@ -130,6 +130,43 @@ runUnsharded(mlir::func::FuncOp function, const reference::RankMesh &mesh,
   return truth;
 }
 
+/// Local values of all arguments, as the function's types place them.
+template <typename T>
+mlir::FailureOr<std::vector<reference::LocalValues<T>>>
+placeArguments(mlir::func::FuncOp function, const reference::RankMesh &mesh,
+               llvm::ArrayRef<reference::Value<T>> globals,
+               reference::Random &random) {
+  std::vector<reference::LocalValues<T>> arguments;
+  for (auto [argument, global] :
+       llvm::zip_equal(function.getArguments(), globals)) {
+    std::string error;
+    auto locals = reference::place(
+        global, mesh, typeOf(argument).getPlacements(), random, {}, error);
+    if (mlir::failed(locals))
+      return function.emitError(error);
+    arguments.push_back(std::move(*locals));
+  }
+  return arguments;
+}
+
+/// The global values that the results mean on ranks, null where they mean
+/// nothing.
+template <typename T>
+mlir::FailureOr<std::vector<std::optional<reference::Value<T>>>>
+runOnRanks(mlir::func::FuncOp function, const reference::RankMesh &mesh,
+           llvm::ArrayRef<reference::LocalValues<T>> arguments) {
+  auto results = reference::Interpreter<T>(mesh).run(function, arguments);
+  if (mlir::failed(results))
+    return mlir::failure();
+  std::vector<std::optional<reference::Value<T>>> values;
+  mlir::Operation *ret = function.getBody().front().getTerminator();
+  for (auto [result, locals] : llvm::zip_equal(ret->getOperands(), *results))
+    values.push_back(reference::denote(locals, mesh, typeOf(result).getShape(),
+                                       typeOf(result).getPlacements())
+                         .global);
+  return values;
+}
+
 } // namespace moe::evidence
 
 #endif // MOE_TEST_EVIDENCE_SAMPLES_H
