@@ -117,13 +117,9 @@ void PlacementAnalysis::passCuts(Operation *op, Value value) {
     Value cut = cuts.lookup(source->get());
     if (cut == named)
       continue;
-    Finding finding;
-    finding.op = op;
-    finding.value = value;
-    finding.label = "R4";
-    finding.reason = "rows that are cut by different expert numbers become "
-                     "one value";
-    recordRows(std::move(finding));
+    recordRows(op, value,
+               "rows that are cut by different expert numbers become "
+               "one value");
     return;
   }
 }
@@ -204,13 +200,9 @@ void PlacementAnalysis::visitCall(func::CallOp call) {
     auto rows = llvm::find_if(values, ragged);
     if (rows == values.end())
       continue;
-    Finding finding;
-    finding.op = call;
-    finding.value = *rows;
-    finding.label = "R4";
-    finding.reason = "rows that are cut by expert pass through a call, and a "
-                     "signature does not say where they are cut";
-    recordRows(std::move(finding));
+    recordRows(call, *rows,
+               "rows that are cut by expert pass through a call, and a "
+               "signature does not say where they are cut");
     return;
   }
 }

@@ -227,8 +227,13 @@ static Value beforeConversions(Value value) {
   return value;
 }
 
-/// Records a finding about ragged rows, on the axis that cuts them.
-void PlacementAnalysis::recordRows(Finding finding) {
+void PlacementAnalysis::recordRows(Operation *op, Value rows,
+                                   StringRef reason) {
+  Finding finding;
+  finding.op = op;
+  finding.value = rows;
+  finding.label = "R4";
+  finding.reason = reason.str();
   unsigned numAxes = placedType(finding.value).getPlacements().size();
   for (unsigned axis = 0; axis < numAxes; ++axis)
     if (getTruth(finding.value, axis).isRagged())
@@ -247,13 +252,9 @@ void PlacementAnalysis::checkRows(Operation *op, int cutsOperand) {
     if (!cut)
       continue;
     if (named && cut != named) {
-      Finding finding;
-      finding.op = op;
-      finding.value = operand;
-      finding.label = "R4";
-      finding.reason = "its rows are cut by other expert numbers than those it "
-                       "meets here";
-      recordRows(std::move(finding));
+      recordRows(op, operand,
+                 "its rows are cut by other expert numbers than those it "
+                 "meets here");
       return;
     }
     named = cut;

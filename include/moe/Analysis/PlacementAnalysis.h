@@ -105,7 +105,9 @@ private:
   bool isSummedClaim(const Finding &finding) const;
   mlir::Operation *getMix(mlir::Value value, unsigned axis) const;
   void record(Finding finding);
-  void recordRows(Finding finding);
+  /// Records what is wrong with ragged rows, on the axis that cuts them (R4).
+  void recordRows(mlir::Operation *op, mlir::Value rows,
+                  llvm::StringRef reason);
 
   mlir::func::FuncOp function;
   /// Of the values whose truth is not their type's, or whose operation is at
