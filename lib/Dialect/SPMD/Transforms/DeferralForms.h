@@ -25,6 +25,8 @@ public:
   static int16_t cut(int dim) { return int16_t(dim + 1); }
   static bool isCut(int16_t code) { return code > partial && code < whole; }
   static int dimOf(int16_t code) { return code - 1; }
+  /// Whether the placement is that of a value whose form may vary.
+  static bool mayVary(int16_t code) { return code == partial || code == whole; }
 
   int16_t operator[](unsigned axis) const { return codes[axis]; }
   int16_t &operator[](unsigned axis) { return codes[axis]; }
